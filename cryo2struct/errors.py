@@ -1,0 +1,48 @@
+"""Exceptions that end a command, each with its exit code.
+
+Every message is one line: file, field, value, remedy.
+"""
+
+from __future__ import annotations
+
+
+class Cryo2StructError(Exception):
+    """Base of all refusals; `exit_code` is what the command line returns."""
+
+    exit_code = 7
+
+
+class UsageError(Cryo2StructError):
+    """The command line or a setting is wrong."""
+
+    exit_code = 2
+
+
+class InputError(Cryo2StructError):
+    """An input file, or what it contains, is refused."""
+
+    exit_code = 3
+
+
+class OutputError(Cryo2StructError):
+    """An output exists, is not writable, or is the same file as an input."""
+
+    exit_code = 4
+
+
+class NothingToBuildError(Cryo2StructError):
+    """No candidates were found, or nothing could be traced."""
+
+    exit_code = 5
+
+
+class ResourceError(Cryo2StructError):
+    """Weights, device or memory are not usable."""
+
+    exit_code = 6
+
+
+class InternalError(Cryo2StructError):
+    """A fault of this program, or a loss that is not a number."""
+
+    exit_code = 7
