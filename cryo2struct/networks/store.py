@@ -1,0 +1,80 @@
+"""Weights on disk: fp16 safetensors, described and checked by a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cryo2struct.errors import ResourceError
+from cryo2struct.networks.classifier import Classifier, ClassifierConfig
+
+MANIFEST = "manifest.json"
+
+
+def save_weights(folder: Path, name: str, state: dict[str, Tensor], description: dict[str, Any]) -> Path:
+    """Write `name`.safetensors (fp16) into the folder and enter it, with its sha256, into the manifest.
+
+    `description` must hold `config` (arguments of `ClassifierConfig`) and says how the weights were made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    temporary = path.with_suffix(".tmp")
+    save_file({key: value.detach().half().cpu().contiguous() for key, value in state.items()}, temporary)
+    temporary.replace(path)
+    manifest = folder / MANIFEST
+    entries = json.loads(manifest.read_text()) if manifest.exists() else {}
+    entries[name] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **description}
+    manifest.with_suffix(".tmp").write_text(json.dumps(entries, indent=1) + "\n")
+    manifest.with_suffix(".tmp").replace(manifest)
+    return path
+
+
+def load_entry(folder: Path, name: str) -> dict[str, Any]:
+    """What the manifest says about `name`.
+
+    Raises
+    ------
+    ResourceError
+        No manifest, no such entry, or the file's sha256 differs from the manifest's.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise ResourceError(f"{manifest}: not found: install the package again or give another folder of weights")
+    entries: dict[str, dict[str, Any]] = json.loads(manifest.read_text())
+    if name not in entries:
+        raise ResourceError(f"{manifest}: has no weights named {name!r}, only {', '.join(entries)}")
+    path = folder / entries[name]["file"]
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+    if found != entries[name]["sha256"]:
+        raise ResourceError(f"{path}: sha256 is {found}, manifest says {entries[name]['sha256']}: fetch the file again")
+    return entries[name]
+
+
+def load_classifier(folder: Path, name: str = "classifier") -> tuple[Classifier, dict[str, Any]]:
+    """The classifier with the stored weights, ready for inference on the CPU, and its manifest entry.
+
+    Raises
+    ------
+    ResourceError
+        See `load_entry`; also when the weights do not fit the stored configuration.
+    """
+    entry = load_entry(folder, name)
+    values = dict(entry["config"])
+    network = Classifier(ClassifierConfig(**{**values, "widths": tuple(values["widths"])}))
+    state = {key: value.float() for key, value in load_file(folder / entry["file"]).items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ResourceError(f"{folder / entry['file']}: weights do not fit the network in the manifest") from error
+    return network.eval().requires_grad_(False), entry
+
+
+def count_parameters(network: torch.nn.Module) -> int:
+    """Number of trained values."""
+    return sum(p.numel() for p in network.parameters())

@@ -1,0 +1,363 @@
+"""Training crops: atoms of a pack structure drawn with numpy, their density simulated with torch on any device.
+
+A crop is 48^3 voxels of 1 A, cut from the middle of a 64^3 box so that the box's periodic edges stay outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from cryo2struct.dataset.pack import NUCLEOTIDE, PackStructure, StructurePack
+from cryo2struct.training import corruption
+
+BOX, CROP = 64, 48
+MARGIN = (BOX - CROP) // 2
+B_GROUPS = 3
+Array = NDArray[Any]
+
+# Scattering by element relative to carbon 6, near 3 A resolution, hydrogens included: between the electron form
+# factors at zero angle and at high angle. Metals are set to 20.
+SCATTERING = np.full(128, 20.0, dtype=np.float32)
+SCATTERING[[0, 1, 6, 7, 8, 9, 15, 16, 17]] = [6, 1, 6, 6.4, 6.7, 7, 13, 12.5, 13]
+SIDE_CHAIN_DEPTH = {"B": 0, "G": 1, "D": 2, "E": 3, "Z": 4, "H": 5}
+
+
+@dataclass
+class CropBatch:
+    """Atoms, map parameters and labels of a batch of crops; arrays over atoms or residues name their crop by index.
+
+    Attributes
+    ----------
+    atom_crop, atom_xyz, atom_weight, atom_group : (A,), (A, 3) angstrom in the box, (A,), (A,)
+    atom_kept : (A,) False where a zone mask removes the atom
+    group_b : (crops, B_GROUPS) angstrom^2
+    map_* : (crops,) parameters of the map, drawn by `draw_map_parameters`
+    atoms : (crops, 48, 48, 48) uint8, class of each voxel (none, CA, N, C)
+    filled : (crops, 24, 24, 24) uint8, 0 no atom in the cell, 1 protein, 2 non-protein
+    ca_cell : (R, 4) crop and cell index z, y, x of each C-alpha
+    aa, ss : (R,) type (-1 unknown) and secondary structure
+    offset, next, prev : (R, 3) angstrom from the cell's centre and unit vectors (NaN where there is none); x, y, z
+    seed : noise seed
+    """
+
+    atom_crop: Tensor
+    atom_xyz: Tensor
+    atom_weight: Tensor
+    atom_group: Tensor
+    atom_kept: Tensor
+    group_b: Tensor
+    map_resolution: Tensor
+    map_fsc_width: Tensor
+    map_noise: Tensor
+    map_falloff: Tensor
+    map_low_pass: Tensor
+    map_solvent: Tensor
+    map_contrast: Tensor
+    map_blur: Tensor
+    map_soft_mask: Tensor
+    map_zone: Tensor
+    map_clip: Tensor
+    atoms: Tensor
+    filled: Tensor
+    ca_cell: Tensor
+    aa: Tensor
+    ss: Tensor
+    offset: Tensor
+    next: Tensor
+    prev: Tensor
+    seed: int
+
+    def to(self, device: torch.device) -> CropBatch:
+        """The same batch on another device."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return CropBatch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+
+
+def draw_map_parameters(rng: Generator, resolutions: tuple[float, float]) -> dict[str, Any]:
+    """Random parameters of one map: resolution, noise, sharpening, masks.
+
+    The fall-off of most deposited maps is between 0 and 110 angstrom^2, whatever their resolution.
+    """
+    d = rng.uniform(*resolutions)
+    sharp = rng.random() < 0.7
+    return {
+        "resolution": d,
+        "fsc_width": rng.uniform(0.008, 0.045),
+        "noise": np.exp(0.35 * rng.normal()),
+        "falloff": rng.uniform(0, 110) if sharp else min(rng.uniform(0.05, 1) * 16 * d**2, 250.0),
+        "low_pass": rng.uniform(0.85, 1.15) / d if rng.random() < 0.5 else 10.0,
+        "solvent": rng.uniform(0, 0.7) if rng.random() < 0.6 else 0.0,
+        "contrast": rng.uniform(0, 0.35) if rng.random() < 0.5 else 0.0,
+        "blur": rng.uniform(0.1, 0.5, 3) if rng.random() < 0.2 else np.zeros(3),
+        "soft_mask": rng.random() < 0.25,
+        "zone": rng.uniform(3, 6) if rng.random() < 0.4 else 0.0,
+        "clip": rng.random() < 0.2,
+    }
+
+
+def random_rotation(rng: Generator) -> Array:
+    """Uniformly random proper rotation (3, 3)."""
+    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return (q * np.linalg.det(q)).astype(np.float32)
+
+
+def side_chain_depth(structure: PackStructure, atom_names: list[str]) -> Array:
+    """Bonds beyond CB of each atom (A,), -1 for backbone and everything that is no amino acid."""
+    by_name = np.array([SIDE_CHAIN_DEPTH.get(n[1:2], -1) if n[:1] in "CNOS" else -1 for n in atom_names])
+    return np.where(structure.aa[structure.residue] < 20, by_name[structure.name], -1)
+
+
+def draw_atoms(
+    structure: PackStructure, atom_names: list[str], zone: float, rng: Generator
+) -> tuple[dict[str, Array], Array]:
+    """Atoms of a random, randomly turned box of the structure, corrupted, and the box's transformed coordinates.
+
+    Returns a dictionary with `inside` (indices of the atoms), `weight`, `b`, `kept`, and xyz (A, 3) of all atoms.
+    """
+    names = np.array(atom_names)
+    is_ca = (names == "CA")[structure.name] & (structure.aa[structure.residue] <= 20)
+    central = rng.choice(np.flatnonzero(is_ca))
+    centre = structure.xyz[central] + rng.uniform(-10, 10, 3).astype(np.float32)
+    scale = np.float32(rng.uniform(0.985, 1.015) if rng.random() < 0.3 else 1.0)  # error of the voxel size
+    xyz = (structure.xyz - centre) @ (random_rotation(rng) * scale) + np.float32(BOX / 2)
+    inside = np.flatnonzero(((xyz >= 0) & (xyz < BOX - 0.001)).all(axis=1))
+    depth = side_chain_depth(structure, atom_names)[inside]
+    residue = structure.residue[inside]
+    aa = structure.aa[residue]
+    weight = SCATTERING[structure.element[inside]]
+    if rng.random() < 0.7:
+        acid = ((aa == 2) & (depth == 2)) | ((aa == 3) & (depth == 3))
+        weight = corruption.weaken_carboxylates(weight, acid & (structure.element[inside] == 8), rng)
+    weight = corruption.weaken_side_chains(weight, depth, rng)
+    b = corruption.atomic_b_factors(xyz[inside], structure.bfactor[residue], depth, rng)
+    kept = np.ones(len(inside), dtype=bool)
+    if zone > 0:
+        chain = structure.chain[residue]
+        chains = np.unique(chain)
+        around = chains[rng.random(len(chains)) < 0.5]
+        kept = np.isin(chain, around) | (chain == structure.chain[structure.residue[central]])
+    return {"inside": inside, "weight": weight, "b": b, "kept": kept}, xyz
+
+
+def label_atoms(structure: PackStructure, atom_names: list[str], drawn: dict[str, Array], xyz: Array) -> dict[str, Array]:
+    """Labels of one crop: voxel classes, filled cells, and the table of C-alphas (see `CropBatch`)."""
+    names = np.array(atom_names)
+    kept = drawn["inside"][drawn["kept"]]
+    voxel = np.rint(xyz[kept] - MARGIN).astype(np.int64)[:, ::-1]
+    in_crop = ((voxel >= 0) & (voxel < CROP)).all(axis=1)
+    kept, voxel = kept[in_crop], voxel[in_crop]
+    residue_class = structure.aa[structure.residue[kept]]
+    name = names[structure.name[kept]]
+    atoms = np.zeros((CROP,) * 3, dtype=np.uint8)
+    for label, atom in ((3, "C"), (2, "N"), (1, "CA")):  # CA last: it wins a shared voxel
+        here = voxel[(name == atom) & (residue_class <= 20)]
+        atoms[here[:, 0], here[:, 1], here[:, 2]] = label
+    filled = np.zeros((CROP // 2,) * 3, dtype=np.uint8)
+    for label, chosen in ((1, residue_class < NUCLEOTIDE), (2, residue_class >= NUCLEOTIDE)):
+        cell = voxel[chosen] // 2
+        filled[cell[:, 0], cell[:, 1], cell[:, 2]] = label
+    ca = (name == "CA") & (residue_class <= 20)
+    residue = structure.residue[kept[ca]]
+    cell = voxel[ca] // 2
+    centre = (2 * cell[:, ::-1] + 0.5 + MARGIN).astype(np.float32)
+    ca_of = np.full(len(structure.aa), -1)
+    all_ca = np.flatnonzero((names == "CA")[structure.name] & (structure.aa[structure.residue] <= 20))
+    ca_of[structure.residue[all_ca]] = all_ca
+    linked = np.append(structure.linked, False)
+    ca_of = np.append(ca_of, -1)
+    here = xyz[kept[ca]]
+    following = np.where(linked[residue + 1], ca_of[residue + 1], -1)
+    preceding = np.where(linked[residue], ca_of[residue - 1], -1)
+    aa = structure.aa[residue].astype(np.int64)
+    return {
+        "atoms": atoms,
+        "filled": filled,
+        "ca_cell": cell,
+        "aa": np.where(aa < 20, aa, -1),
+        "ss": structure.ss[residue].astype(np.int64),
+        "offset": here - centre,
+        "next": _direction(xyz, following, here),
+        "prev": _direction(xyz, preceding, here),
+    }
+
+
+def _direction(xyz: Array, to: Array, start: Array) -> Array:
+    vector = xyz[to] - start
+    vector[to < 0] = np.nan
+    return (vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-6)).astype(np.float32)
+
+
+def draw_crop(structure: PackStructure, atom_names: list[str], parameters: dict[str, Any], rng: Generator) -> dict[str, Any]:
+    """One crop as numpy arrays, keys as in `CropBatch` without the batch dimension."""
+    drawn, xyz = draw_atoms(structure, atom_names, parameters["zone"], rng)
+    edges = np.quantile(drawn["b"], np.linspace(0, 1, B_GROUPS + 1)[1:-1])
+    group = np.searchsorted(edges, drawn["b"])
+    group_b = np.array([drawn["b"][group == g].mean() if (group == g).any() else 0.0 for g in range(B_GROUPS)])
+    return {
+        "atom_xyz": xyz[drawn["inside"]],
+        "atom_weight": drawn["weight"],
+        "atom_group": group,
+        "atom_kept": drawn["kept"],
+        "group_b": group_b.astype(np.float32),
+        **{f"map_{name}": np.asarray(value) for name, value in parameters.items()},
+        **label_atoms(structure, atom_names, drawn, xyz),
+    }
+
+
+def collate(crops: list[dict[str, Any]], seed: int) -> CropBatch:
+    """Join crops into a batch."""
+    per_crop = [f.name for f in fields(CropBatch) if f.name.startswith("map_")] + ["group_b", "atoms", "filled"]
+    joined: dict[str, Any] = {}
+    for key in crops[0]:
+        if key in per_crop:
+            value = np.stack([crop[key] for crop in crops])
+        else:
+            value = np.concatenate([crop[key] for crop in crops])
+        joined[key] = torch.from_numpy(value.astype(np.float32) if value.dtype == np.float64 else value)
+    joined["atom_crop"] = torch.cat([torch.full((len(c["atom_xyz"]),), i) for i, c in enumerate(crops)])
+    crop_of_ca = torch.cat([torch.full((len(c["ca_cell"]), 1), i) for i, c in enumerate(crops)])
+    joined["ca_cell"] = torch.cat([crop_of_ca, joined["ca_cell"]], dim=1)
+    return CropBatch(**joined, seed=seed)
+
+
+def splat(crop: Tensor, xyz: Tensor, weight: Tensor, crops: int) -> Tensor:
+    """Spread point weights trilinearly over the eight voxels around them: (crops, 64, 64, 64), periodic."""
+    grid = torch.zeros(crops * BOX**3, device=xyz.device)
+    low = xyz.floor()
+    fraction = xyz - low
+    index = low.long()
+    for corner in range(8):
+        step = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2], device=xyz.device)
+        share = torch.where(step.bool(), fraction, 1 - fraction).prod(dim=1)
+        x, y, z = ((index + step) % BOX).unbind(dim=1)
+        grid.index_add_(0, ((crop * BOX + z) * BOX + y) * BOX + x, weight * share)
+    return grid.view(crops, BOX, BOX, BOX)
+
+
+def frequencies(device: torch.device) -> tuple[list[Tensor], Tensor]:
+    """Frequencies along z, y, x and |s| (64, 64, 33), in 1/angstrom."""
+    full = torch.fft.fftfreq(BOX, device=device)
+    half = torch.fft.rfftfreq(BOX, device=device)
+    s = torch.sqrt(full[:, None, None] ** 2 + full[None, :, None] ** 2 + half[None, None, :] ** 2)
+    return [full, full, half], s
+
+
+def ideal_spectrum(batch: CropBatch) -> Tensor:
+    """Fourier transform (crops, 64, 64, 33) of the atoms' density with their relative B factors, free of noise."""
+    crops = len(batch.group_b)
+    axes, s = frequencies(batch.atom_xyz.device)
+    group = batch.atom_crop * B_GROUPS + batch.atom_group
+    grids = splat(group, batch.atom_xyz, batch.atom_weight, crops * B_GROUPS)
+    spectra = torch.fft.rfftn(grids, dim=(1, 2, 3)).view(crops, B_GROUPS, *s.shape)
+    damped = spectra * torch.exp(-batch.group_b[:, :, None, None, None] * s**2 / 4)
+    kernel = torch.sinc(axes[0])[:, None, None] * torch.sinc(axes[1])[None, :, None] * torch.sinc(axes[2])[None, None]
+    return damped.sum(dim=1) / kernel**2  # undo the trilinear kernel
+
+
+def simulate(batch: CropBatch) -> Tensor:
+    """Densities (crops, 1, 48, 48, 48), each with mean 0 and standard deviation 1.
+
+    Atoms -> Fourier space -> FSC-shaped noise -> sharpening -> masks; see `corruption`.
+    """
+    device = batch.atom_xyz.device
+    generator = torch.Generator(device=device).manual_seed(batch.seed)
+    crops = len(batch.group_b)
+    axes, s = frequencies(device)
+    shell = (s * BOX).round().long().flatten()
+    weight = torch.full_like(s, 2.0)
+    weight[..., 0] = 1.0
+    shells = int(shell.max()) + 1
+    shell_s = torch.arange(shells, device=device) / BOX
+    spectrum = ideal_spectrum(batch)
+    blurred = spectrum[batch.map_soft_mask] * torch.exp(-600.0 * s**2 / 4)
+    spectrum = spectrum * (1 - batch.map_solvent[:, None, None, None] * torch.exp(-150.0 * s**2 / 4))
+    power = corruption.radial_mean(spectrum.abs().flatten(1) ** 2, shell, weight.flatten(), shells)
+    occupied = torch.bincount(batch.atom_crop, minlength=crops) * 18.0 / BOX**3
+    local_power = (power / occupied.clamp(1e-3, 1.0)[:, None])[:, shell].view(spectrum.shape)
+    fsc = corruption.fsc_curve(s.flatten(), batch.map_resolution, batch.map_fsc_width).view(spectrum.shape)
+    spectrum = corruption.add_noise(spectrum, fsc, local_power, batch.map_noise, generator)
+    power = corruption.radial_mean(spectrum.abs().flatten(1) ** 2, shell, weight.flatten(), shells)
+    b = corruption.sharpening(power, shell_s, batch.map_resolution, batch.map_falloff)
+    spectrum = spectrum * torch.exp(-b[:, None, None, None] * s**2 / 4)
+    edge = batch.map_low_pass[:, None, None, None]
+    spectrum = spectrum * torch.sigmoid(((edge - s) / 0.01).clamp(-40, 40))
+    for axis, blur in enumerate(batch.map_blur.unbind(dim=1)):
+        factor = corruption.interpolation_blur(axes[axis], blur)
+        spectrum = spectrum * factor.view(crops, *(-1 if a == axis else 1 for a in range(3)))
+    density = torch.fft.irfftn(spectrum, s=(BOX,) * 3, dim=(1, 2, 3))
+    return _finish(batch, density, blurred, generator)
+
+
+def _finish(batch: CropBatch, density: Tensor, blurred: Tensor, generator: torch.Generator) -> Tensor:
+    density = corruption.vary_contrast(density, batch.map_contrast, generator)
+    if len(blurred):
+        smooth = torch.fft.irfftn(blurred, s=(BOX,) * 3, dim=(1, 2, 3))
+        density[batch.map_soft_mask] = corruption.soft_mask(density[batch.map_soft_mask], smooth)
+    density = torch.where(batch.map_clip[:, None, None, None], density.clamp_min(0), density)
+    zoned = batch.map_zone > 0
+    if bool(zoned.any()):
+        chosen = batch.atom_kept & zoned[batch.atom_crop]
+        kept = torch.zeros_like(density)
+        x, y, z = (batch.atom_xyz[chosen].round().long() % BOX).unbind(dim=1)
+        kept[batch.atom_crop[chosen], z, y, x] = 1.0
+        density[zoned] *= corruption.zone_mask(kept[zoned], batch.map_zone[zoned])
+    middle = slice(MARGIN, MARGIN + CROP)
+    crop = density[:, None, middle, middle, middle]
+    mean, deviation = crop.mean(dim=(1, 2, 3, 4), keepdim=True), crop.std(dim=(1, 2, 3, 4), keepdim=True)
+    return (crop - mean) / deviation.clamp_min(1e-6)
+
+
+class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
+    """Endless batches; batch k is a function of (seed, k) alone, so that a resumed training goes on where it stopped.
+
+    Yields the batch and its densities, or None for the densities when they shall be simulated on the training device.
+    """
+
+    def __init__(
+        self,
+        pack: StructurePack,
+        indices: list[int],
+        *,
+        batch_size: int,
+        resolutions: tuple[float, float],
+        seed: int,
+        first_batch: int,
+        simulate_here: bool,
+    ) -> None:
+        self.pack = pack
+        self.indices = np.array(indices)
+        size = pack.protein_residues[self.indices].astype(np.float64) ** 0.7
+        self.probability = size / size.sum()
+        self.batch_size = batch_size
+        self.resolutions = resolutions
+        self.seed = seed
+        self.first_batch = first_batch
+        self.simulate_here = simulate_here
+
+    def batch(self, number: int) -> CropBatch:
+        """Batch `number` of the stream."""
+        rng = np.random.default_rng([self.seed, number])
+        crops = []
+        for index in rng.choice(self.indices, self.batch_size, p=self.probability):
+            parameters = draw_map_parameters(rng, self.resolutions)
+            crops.append(draw_crop(self.pack[index], self.pack.atom_names, parameters, rng))
+        return collate(crops, seed=int(rng.integers(2**31)))
+
+    def __iter__(self) -> Iterator[tuple[CropBatch, Tensor | None]]:
+        worker = get_worker_info()
+        step, start = (worker.num_workers, worker.id) if worker else (1, 0)
+        number = self.first_batch + start
+        while True:
+            batch = self.batch(number)
+            yield batch, simulate(batch) if self.simulate_here else None
+            number += step
