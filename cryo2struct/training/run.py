@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -210,27 +210,39 @@ def train(config: Config, run: Path, *, device: str, threads: int, restart_weigh
     )
     loader = DataLoader(stream, batch_size=None, num_workers=config["data"]["workers"], prefetch_factor=4)
     print(f"{trainer.fabric.device}, step {trainer.step} of {config['optimiser']['steps']}", flush=True)
+    try:
+        _steps(trainer, loader, pack)
+    except KeyboardInterrupt:
+        print(f"interrupted at step {trainer.step}", flush=True)
+        raise
+    finally:
+        # After a loss that is no number the last good checkpoint must stay.
+        if not isinstance(sys.exception(), InternalError):
+            trainer.save()
+
+
+def _steps(trainer: Trainer, loader: DataLoader[Any], pack: StructurePack) -> None:
+    config = trainer.config
     last_checkpoint = last = time.monotonic()
-    sums: dict[str, float] = {}
+    since: list[dict[str, float]] = []
     for batch, density in loader:
         if trainer.step >= config["optimiser"]["steps"]:
             break
         batch = batch.to(trainer.fabric.device)
         density = simulate(batch) if density is None else density
-        for name, value in trainer.train_step(batch, density).items():
-            sums[name] = sums.get(name, 0.0) + value
+        since.append(trainer.train_step(batch, density))
         now = time.monotonic()
         trainer.seconds, last = trainer.seconds + now - last, now
         if trainer.step % config["log_every"] == 0:
-            trainer.log({**{k: v / config["log_every"] for k, v in sums.items()}, "seconds": trainer.seconds})
-            sums = {}
+            means = {name: sum(losses[name] for losses in since) / len(since) for name in since[0]}
+            trainer.log({**means, "seconds": trainer.seconds})
+            since = []
         if now - last_checkpoint > 60 * config["checkpoint_minutes"]:
             trainer.save()
             last_checkpoint = now
         if trainer.step % config["validate"]["every"] == 0:
             trainer.log(validate(trainer.ema_network(), pack, config, trainer.fabric.device))
             last = time.monotonic()
-    trainer.save()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -244,6 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights-only-restart", type=Path, metavar="FOLDER", help="start from exported weights")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="export the newest checkpoint and stop")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's time limit saves the state, as Ctrl-C does
     try:
         config = read_config(options.config, options.changes)
         train(
@@ -255,8 +268,10 @@ def main(arguments: list[str] | None = None) -> int:
             export_to=options.export,
         )
     except Cryo2StructError as error:
-        print(json.dumps(str(error))[1:-1], file=sys.stderr)
+        print(f"cryo2struct: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -1,0 +1,88 @@
+"""`cryo2struct build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cryo2struct.cli import common
+
+if TYPE_CHECKING:
+    from cryo2struct.settings import Settings
+
+
+def build(
+    map_file: common.MapFile,
+    fasta: common.FastaFile,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Output folder; default MAP's name + _cryo2struct, here.")
+    ] = None,
+    resolution: common.Resolution = None,
+    mask: common.Mask = None,
+    contour: common.Contour = None,
+    voxel_size: common.VoxelSize = None,
+    origin: common.Origin = "auto",
+    copies: common.Copies = None,
+    max_voxels: common.MaxVoxels = None,
+    device: common.Device = "auto",
+    threads: common.Threads = None,
+    seed: common.Seed = 0,
+    config: common.Config = None,
+    change: common.Change = None,
+    force: Annotated[bool, typer.Option(help="Replace an earlier run in the output folder.")] = False,
+) -> None:
+    """Build a protein model into a density map."""
+    folder = output or Path(f"{plain_name(map_file)}_cryo2struct")
+    with common.Console() as console:
+        settings = common.collect_settings(
+            config,
+            change,
+            map__resolution=resolution,
+            map__contour=contour,
+            map__voxel_size=voxel_size,
+            map__origin=origin,
+            map__max_voxels=max_voxels,
+            device=device,
+            threads=threads,
+            seed=seed,
+        )
+        run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console)
+    print(folder / "model.cif")
+
+
+def plain_name(path: Path) -> str:
+    """File name without the extensions of maps and of compression."""
+    name = path.name
+    for suffix in (".gz", ".bz2", ".mrc", ".map", ".ccp4", ".rec"):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def run(
+    map_file: Path,
+    fasta: Path,
+    folder: Path,
+    settings: Settings,
+    copies: dict[str, int],
+    mask: Path | None,
+    force: bool,
+    console: common.Console,
+) -> None:
+    """Check the inputs, build, and write the output folder; it stays empty when something fails."""
+    from cryo2struct import pipeline
+    from cryo2struct.io.outputs import prepare_folder, write_text
+    from cryo2struct.io.sequences import read_sequences
+
+    record = pipeline.Recorder(say=console.say, progress=console.progress)
+    inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
+    with record.step("read"):
+        sequences, warnings = read_sequences(fasta, copies)
+        for warning in warnings:
+            record.warn(warning)
+        density, chosen = common.read_map_and_mask(map_file, mask, settings, record)
+    prepare_folder(folder, force, inputs.values())
+    result = pipeline.build(density, sequences, settings, mask=chosen, record=record)
+    pipeline.save_run(folder, result, density, sequences, settings, inputs)
+    write_text(folder / "run.log", "\n".join(console.lines) + "\n")

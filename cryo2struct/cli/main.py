@@ -1,0 +1,65 @@
+"""The command `cryo2struct`: its sub-commands, and how refusals become exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cryo2struct.cli import build, classify, demo, evaluate, trace, train
+from cryo2struct.errors import Cryo2StructError, InternalError, ResourceError
+
+app = typer.Typer(
+    help="Protein models from cryo-EM density maps and sequences.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(build.build)
+app.command()(classify.classify)
+app.command()(trace.trace)
+app.command()(evaluate.evaluate)
+app.command()(demo.demo)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
+
+INTERRUPTED = 130
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(installed("cryo2struct"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: a refusal is one line on standard error and the exit code of its kind."""
+    try:
+        app()
+    except Cryo2StructError as error:
+        sys.exit(_refuse(error))
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())
+    except MemoryError:
+        sys.exit(_refuse(ResourceError("not enough memory: give a smaller map, --mask, or --set prediction.batch=1")))
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        sys.exit(_refuse(InternalError(f"internal fault, please report it with the lines above: {error!r}")))
+
+
+def _refuse(error: Cryo2StructError) -> int:
+    print(f"cryo2struct: {' '.join(str(error).split())}", file=sys.stderr)
+    return error.exit_code
+
+
+def _interrupted() -> int:
+    print("cryo2struct: interrupted", file=sys.stderr)
+    return INTERRUPTED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Writing: never half a file, never over an input, nothing removed that an earlier run did not list as its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryo2struct.errors import OutputError
+
+RUN_FILE = "run.json"
+
+StrPath = str | os.PathLike[str]
+
+
+@contextmanager
+def atomic_path(path: StrPath) -> Iterator[Path]:
+    """A temporary name in the folder of `path`: renamed to it on success, removed on any exception.
+
+    Yields
+    ------
+    Path
+        Where to write; it does not exist yet.
+
+    Raises
+    ------
+    OutputError
+        The folder is missing or not writable, `path` is a folder, or the file system gave up.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
+    temporary = path.parent / f".{path.stem}.{os.getpid()}{secrets.token_hex(4)}{path.suffix}"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as fault:
+        raise OutputError(f"{path}: cannot be written ({fault.strerror or fault}); choose another place") from fault
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: StrPath, text: str) -> None:
+    """Write a text file (UTF-8, LF) atomically; raises OutputError."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256(path: StrPath) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def refuse_inputs(outputs: Iterable[StrPath], inputs: Iterable[StrPath]) -> None:
+    """Refuse to write where an input is read from.
+
+    Raises
+    ------
+    OutputError
+        Two of the names are one file, also by way of links.
+    """
+    read = [Path(path) for path in inputs]
+    for output in map(Path, outputs):
+        for path in read:
+            same = output.samefile(path) if output.exists() and path.exists() else output.resolve() == path.resolve()
+            if same:
+                raise OutputError(f"{output}: is the input {path}; choose another output")
+
+
+def prepare_folder(path: StrPath, force: bool, inputs: Iterable[StrPath] = ()) -> Path:
+    """Make an output folder, or empty one of what an earlier run left there.
+
+    With `force`, the files that the folder's run.json lists under "files" are removed, and run.json itself; all else
+    stays.
+
+    Parameters
+    ----------
+    path : path
+    force : bool
+    inputs : paths
+        Files that this run reads; none of them is removed.
+
+    Raises
+    ------
+    OutputError
+        The folder holds files and `force` is not set; it cannot be made; run.json is damaged or lists names outside the
+        folder; or an input would be removed.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, not a folder; choose another output folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            if not force:
+                raise OutputError(f"{folder}: is not empty; choose another folder, or --force to replace a run")
+            earlier = [name for name in _earlier_files(folder) if name.is_file() or name.is_symlink()]
+            refuse_inputs(earlier, inputs)
+            for name in earlier:
+                name.unlink()
+    except OSError as fault:
+        raise OutputError(f"{folder}: cannot be used ({fault.strerror or fault}); choose another folder") from fault
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: is not writable; choose another folder")
+    return folder
+
+
+def _earlier_files(folder: Path) -> list[Path]:
+    """Files that the run.json of a folder lists, and run.json."""
+    record = folder / RUN_FILE
+    if not record.exists():
+        return []
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        names = content["files"]
+    except (ValueError, KeyError, TypeError):
+        names = None
+    if not isinstance(names, list):
+        raise OutputError(f'{record}: lists no "files" of an earlier run; choose another folder')
+    for name in names:
+        if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or os.sep in name or "\0" in name:
+            raise OutputError(f'{record}: "files" names {name!r}, no plain file name; choose another folder')
+    return [folder / name for name in dict.fromkeys([*names, RUN_FILE])]

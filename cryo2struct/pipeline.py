@@ -1,0 +1,317 @@
+"""The order of the steps of `build`, what each took, and what is recorded of a run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryo2struct.density.fourier import estimate_resolution
+from cryo2struct.density.normalise import occupied
+from cryo2struct.density.resample import resample
+from cryo2struct.errors import InputError, NothingToBuildError
+from cryo2struct.io.candidates import write_candidates
+from cryo2struct.io.models import chain_names, model_from_trace, write_confidence, write_mmcif, write_pdb
+from cryo2struct.io.outputs import sha256, write_text
+from cryo2struct.objects import Candidates, DensityMap, Model, Sequences, Trace
+from cryo2struct.settings import Settings, data_path
+from cryo2struct.tracing import trace
+
+COARSE_RESOLUTION, HOPELESS_RESOLUTION = 4.5, 8.0
+VIEW = """# ChimeraX: the map, and the model coloured by confidence
+open {map}
+open model.cif
+color bfactor #2 palette alphafold
+cartoon suppressBackboneDisplay false
+show #2 atoms
+style #2 ball
+volume #1 style mesh
+view
+"""
+VERSIONED = ("cryo2struct", "torch", "numpy", "scipy", "numba", "gemmi", "mrcfile", "biopython")
+
+
+@dataclass
+class Recorder:
+    """Seconds and peak memory of each step, counts and warnings; passes lines and progress on to whoever shows them.
+
+    Attributes
+    ----------
+    say : called with each line
+    progress : called with the name of a step, parts done and parts in all
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    progress: Callable[[str, int, int], None] = lambda name, done, total: None
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time the body as the step `name`."""
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if platform.system() != "Darwin" else 2**30)
+        self.steps.append({"name": name, "seconds": round(seconds, 3), "peak_memory_gb": round(peak, 3)})
+        self.say(f"{name}: {seconds:.1f} s")
+
+    def warn(self, text: str) -> None:
+        """Record a warning and show it."""
+        self.warnings.append(text)
+        self.say(f"warning: {text}")
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What `build` made.
+
+    Attributes
+    ----------
+    model : Model
+    trace : Trace
+    candidates : Candidates
+    coverage : chain name to residues built and in all
+    record : Recorder
+    """
+
+    model: Model
+    trace: Trace
+    candidates: Candidates
+    coverage: dict[str, dict[str, int]]
+    record: Recorder
+
+
+def classify(
+    density: DensityMap, settings: Settings, *, mask: NDArray[np.bool_] | None = None, record: Recorder | None = None
+) -> Candidates:
+    """Find the C-alpha candidates in a map.
+
+    Parameters
+    ----------
+    density : DensityMap
+    settings : Settings
+    mask : bool (z, y, x), optional
+        Only these voxels are looked at; on the grid of the map.
+    record : Recorder, optional
+
+    Raises
+    ------
+    NothingToBuildError
+        No part of the map looks occupied, or no candidate was found.
+    InputError
+        The resolution is worse than 8 A.
+    ResourceError
+        Weights or device cannot be used.
+    """
+    # torch takes seconds to import: only now, so that bad input is refused before.
+    import torch
+
+    from cryo2struct.networks.store import load_classifier
+    from cryo2struct.prediction.device import choose_device, describe_device
+    from cryo2struct.prediction.inference import estimate_seconds, predict
+    from cryo2struct.prediction.picking import pick_candidates
+
+    record = record or Recorder()
+    with record.step("load network"):
+        device = choose_device(settings.device)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
+        record.counts["weights"] = {key: entry[key] for key in ("file", "sha256")}
+    with record.step("prepare map"):
+        chosen, resampled = _region(density, settings, mask)
+        _judge_resolution(resampled, settings, record)
+    if not chosen.any():
+        raise NothingToBuildError("map: nothing in it stands out of the background: check --contour and --mask")
+    options = settings.prediction
+    seconds = estimate_seconds(network, chosen, options.tile, options.overlap, device)
+    box = " x ".join(str(n) for n in density.frame.shape[::-1])
+    record.say(f"{describe_device(device, torch.get_num_threads())}; box {box}, about {seconds:.0f} s for the network")
+    with record.step("predict"):
+        prediction = predict(
+            resampled,
+            chosen,
+            network,
+            tile=options.tile,
+            overlap=options.overlap,
+            batch=options.batch,
+            device=device,
+            type_temperature=settings.picking.type_temperature,
+            progress=lambda done, total: record.progress("predict", done, total),
+        )
+    with record.step("pick candidates"):
+        candidates = pick_candidates(prediction, settings.picking)
+    record.counts["voxels"] = int(np.prod(resampled.values.shape))
+    record.counts["voxels_predicted"] = len(prediction.voxels)
+    record.counts["candidates"] = len(candidates)
+    if len(candidates) == 0:
+        best = float(prediction.atoms[:, 1].max())
+        raise NothingToBuildError(
+            f"map: no C-alpha found (highest probability of a voxel {best:.2f}): check the voxel size, the contour, the "
+            "resolution (4.5 A or better), and whether the map is mirrored"
+        )
+    record.say(f"{len(candidates)} C-alpha candidates")
+    return candidates
+
+
+def build(
+    density_map: DensityMap,
+    sequences: Sequences,
+    settings: Settings,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    record: Recorder | None = None,
+) -> BuildResult:
+    """Build a protein model into a map.
+
+    Parameters
+    ----------
+    density_map : DensityMap
+    sequences : Sequences
+    settings : Settings
+        See `cryo2struct.settings.load_settings`.
+    mask : bool (z, y, x), optional
+        Only these voxels are looked at; on the grid of the map.
+    record : Recorder, optional
+
+    Raises
+    ------
+    InputError
+        No protein sequence, or see `classify`.
+    NothingToBuildError
+        No candidates, or nothing could be traced.
+    ResourceError
+        Weights or device cannot be used.
+    """
+    record = record or Recorder()
+    if not sequences.proteins:
+        raise InputError("sequences: hold no protein; give the sequences of the proteins in the map")
+    candidates = classify(density_map, settings, mask=mask, record=record)
+    with record.step("trace"):
+        traced = trace(candidates, sequences, settings.tracing)
+    with record.step("model"):
+        model = model_from_trace(traced, sequences)
+        coverage = _coverage(traced, sequences)
+    built = sum(chain["built"] for chain in coverage.values())
+    residues = sum(chain["residues"] for chain in coverage.values())
+    record.counts["residues_built"] = built
+    record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
+    return BuildResult(model, traced, candidates, coverage, record)
+
+
+def save_run(
+    folder: Path, result: BuildResult, density: DensityMap, sequences: Sequences, settings: Settings, inputs: dict[str, Path]
+) -> dict[str, Any]:
+    """Write everything that a run leaves in its folder; run.json last, with the names of all files.
+
+    Parameters
+    ----------
+    folder : path
+    result : BuildResult
+    density, sequences, settings : what the model was built from
+    inputs : name to path, for the record
+
+    Returns
+    -------
+    The content of run.json.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    record = result.record
+    nz, ny, nx = density.frame.shape
+    cell = tuple(float(v) for v in np.array([nx, ny, nz]) * density.frame.voxel)
+    title = f"C-alpha model built into {inputs['map'].name}"
+    files = ["model.cif", "confidence.csv", "candidates.npz", "run.json", "run.log", "view.cxc"]
+    write_mmcif(folder / "model.cif", result.model, sequences, title=title, cell=(cell[0], cell[1], cell[2]))
+    reason = write_pdb(folder / "model.pdb", result.model, sequences, title=title, cell=(cell[0], cell[1], cell[2]))
+    if reason is None:
+        files.insert(1, "model.pdb")
+    else:
+        record.warn(f"model.pdb is not written: {reason}; use model.cif")
+    write_confidence(folder / "confidence.csv", result.trace, sequences)
+    write_candidates(folder / "candidates.npz", result.candidates)
+    write_text(folder / "view.cxc", VIEW.format(map=json.dumps(str(inputs["map"].resolve()))))
+    content = {
+        "program": "cryo2struct",
+        "files": files,
+        "inputs": {name: {"path": str(path.resolve()), "sha256": sha256(path)} for name, path in inputs.items()},
+        "settings": settings.model_dump(),
+        "versions": versions(),
+        "weights": record.counts.pop("weights"),
+        "steps": record.steps,
+        "counts": record.counts,
+        "coverage": result.coverage,
+        "warnings": record.warnings,
+    }
+    write_text(folder / "run.json", json.dumps(content, indent=1) + "\n")
+    return content
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this program and the libraries it depends on."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a checkout that is not installed
+            found[name] = "not installed"
+    return found
+
+
+def _region(
+    density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.bool_], DensityMap]:
+    """Occupied voxels and the map on the grid of about 1 A; contour and mask are judged on the input's grid."""
+    resampled = resample(density)
+    chosen = occupied(resampled.values)
+    wanted = np.ones(density.values.shape, dtype=bool) if mask is None else mask
+    if settings.map.contour is not None:
+        wanted = wanted & (density.values >= settings.map.contour)
+    if not wanted.all():
+        # Both grids have the same axes, so that the nearest voxel can be found axis by axis.
+        nearest = []
+        for axis, length in enumerate(resampled.values.shape):
+            index = np.zeros((length, 3))
+            index[:, axis] = np.arange(length)
+            nearest.append(np.rint(density.frame.to_index(resampled.frame.to_xyz(index))[:, axis]).astype(int))
+        padded = np.pad(wanted, [(0, max(0, int(n.max()) + 1 - s)) for n, s in zip(nearest, wanted.shape, strict=True)])
+        chosen &= padded[np.ix_(*nearest)]
+    return chosen, resampled
+
+
+def _judge_resolution(density: DensityMap, settings: Settings, record: Recorder) -> None:
+    """Record the given or estimated resolution; warn or refuse where it is too low for this method."""
+    given = settings.map.resolution
+    resolution = given if given is not None else estimate_resolution(density.values, float(density.frame.voxel.mean()))
+    record.counts["resolution"] = round(resolution, 2)
+    record.counts["resolution_source"] = "given" if given is not None else "estimated from the map"
+    source = "" if given is not None else " (estimated)"
+    if resolution > HOPELESS_RESOLUTION:
+        raise InputError(f"map: resolution {resolution:.1f} A{source} is worse than {HOPELESS_RESOLUTION:.0f} A: no chain can be traced; give --resolution if it is better")
+    if resolution > COARSE_RESOLUTION:
+        record.warn(f"map: resolution {resolution:.1f} A{source}: amino-acid types are unreliable beyond {COARSE_RESOLUTION} A")
+    record.say(f"resolution {resolution:.1f} A{source}")
+
+
+def _coverage(traced: Trace, sequences: Sequences) -> dict[str, dict[str, int]]:
+    """Residues built and in all, per chain name."""
+    coverage = {}
+    for (entity, copy), name in chain_names(traced, sequences).items():
+        here = (traced.entity == entity) & (traced.copy == copy)
+        coverage[name] = {"built": int(here.sum()), "residues": len(sequences.entities[entity].letters)}
+    return coverage

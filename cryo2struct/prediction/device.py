@@ -1,0 +1,42 @@
+"""Which device and arithmetic the networks run with."""
+
+from __future__ import annotations
+
+import torch
+
+from cryo2struct.errors import ResourceError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises
+    ------
+    ResourceError
+        No such device can be used.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ResourceError(f"--device {name}: not known: use auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ResourceError(f"--device {name}: not supported: use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ResourceError(f"--device {name}: this PyTorch sees {torch.cuda.device_count()} CUDA devices: use --device cpu")
+    return device
+
+
+def describe_device(device: torch.device, threads: int) -> str:
+    """One phrase for the log, e.g. "cpu, 8 threads, bfloat16"."""
+    arithmetic = str(arithmetic_type(device)).removeprefix("torch.")
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, {arithmetic}"
+    return f"cpu, {threads} threads, {arithmetic}"
+
+
+def arithmetic_type(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if native else torch.float32

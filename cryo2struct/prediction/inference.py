@@ -1,0 +1,149 @@
+"""The classifier over a whole map, in overlapping tiles, where the map is occupied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cryo2struct.density.tiles import Tiling
+from cryo2struct.networks.classifier import CELL_HEADS, Classifier, normalise_boxes
+from cryo2struct.objects import DensityMap, FloatArray, IntArray, Prediction
+from cryo2struct.prediction.device import arithmetic_type
+
+CELL = 2
+"""Voxels along the side of a cell."""
+
+
+class SparseBlend:
+    """Weighted mean of overlapping tiles at chosen voxels only.
+
+    Parameters
+    ----------
+    tiling : Tiling
+    chosen : bool (z, y, x), the voxels to keep
+    channels : int
+    """
+
+    def __init__(self, tiling: Tiling, chosen: NDArray[np.bool_], channels: int) -> None:
+        self.index = np.argwhere(chosen).astype(np.int32)
+        self._row = np.full(chosen.shape, -1, dtype=np.int32)
+        self._row[chosen] = np.arange(len(self.index), dtype=np.int32)
+        self._window = tiling.window()
+        self._sum = np.zeros((len(self.index), channels), dtype=np.float32)
+        self._weight = np.zeros(len(self.index), dtype=np.float32)
+
+    def add(self, tile: FloatArray, start: tuple[int, int, int]) -> None:
+        """Put in what was predicted in the tile (channels, size, size, size) at `start`."""
+        z, y, x = start
+        size = tile.shape[1]
+        rows = self._row[z : z + size, y : y + size, x : x + size]
+        here = np.nonzero(rows >= 0)
+        weight = self._window[here]
+        self._sum[rows[here]] += tile[:, *here].T * weight[:, None]
+        self._weight[rows[here]] += weight
+
+    def result(self) -> NDArray[np.float16]:
+        """The mean (voxels, channels) at the rows of `index`."""
+        return (self._sum / np.maximum(self._weight, 1e-12)[:, None]).astype(np.float16)
+
+
+def predict(
+    density: DensityMap,
+    occupied: NDArray[np.bool_],
+    network: Classifier,
+    *,
+    tile: int,
+    overlap: int,
+    batch: int,
+    device: torch.device,
+    type_temperature: float = 1.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Prediction:
+    """Run the network over the occupied part of a map.
+
+    Parameters
+    ----------
+    density : DensityMap
+        Voxels of about 1 A.
+    occupied : bool (z, y, x)
+        Voxels to predict.
+    network : Classifier
+    tile, overlap : int
+        Side of a tile and overlap of neighbours, voxels.
+    batch : int
+        Tiles per pass.
+    device : torch.device
+    type_temperature : float
+        Divides the logits of the amino-acid types.
+    progress : called with tiles done and tiles in all
+    """
+    shape = density.values.shape
+    even = tuple(length + length % CELL for length in shape)
+    chosen = np.pad(occupied, [(0, e - s) for e, s in zip(even, shape, strict=True)])
+    cell_chosen = chosen.reshape(even[0] // 2, 2, even[1] // 2, 2, even[2] // 2, 2).any(axis=(1, 3, 5))
+    tiling = Tiling(shape, tile, overlap, multiple=CELL)
+    cell_tiling = tiling.coarser(CELL)
+    voxels = SparseBlend(tiling, occupied, 4)
+    cells = SparseBlend(cell_tiling, cell_chosen, sum(CELL_HEADS.values()))
+    starts = tiling.starts(occupied)
+    network = network.to(device, memory_format=torch.channels_last_3d)
+    # The value that surrounds the molecule fills what hangs over the box.
+    fill = float(np.median(density.values))
+    done = 0
+    for first in range(0, len(starts), batch):
+        group = starts[first : first + batch]
+        boxes = np.stack([tiling.cut(density.values, start, fill) for start in group])[:, None]
+        atoms, heads = _forward(network, torch.from_numpy(boxes).to(device), type_temperature)
+        for number, start in enumerate(group):
+            voxels.add(atoms[number], start)
+            z, y, x = start
+            cells.add(heads[number], (z // CELL, y // CELL, x // CELL))
+        done += len(group)
+        progress(done, len(starts))
+    return _collect(density, voxels, cells)
+
+
+@torch.inference_mode()
+def _forward(network: Classifier, boxes: Tensor, type_temperature: float) -> tuple[FloatArray, FloatArray]:
+    """Probabilities of the voxel classes and all heads per cell, (batch, channels, z, y, x)."""
+    dtype = arithmetic_type(boxes.device)
+    with torch.autocast(boxes.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        heads = {name: value.float() for name, value in network(normalise_boxes(boxes)).items()}
+    per_cell = {
+        **heads,
+        "aa": (heads["aa"] / type_temperature).softmax(dim=1),
+        "ss": heads["ss"].softmax(dim=1),
+        "nonprotein": heads["nonprotein"].sigmoid(),
+        "next": torch.nn.functional.normalize(heads["next"], dim=1),
+        "prev": torch.nn.functional.normalize(heads["prev"], dim=1),
+    }
+    joined = torch.cat([per_cell[name] for name in CELL_HEADS], dim=1)
+    return heads["atoms"].softmax(dim=1).cpu().numpy(), joined.cpu().numpy()
+
+
+def _collect(density: DensityMap, voxels: SparseBlend, cells: SparseBlend) -> Prediction:
+    values = cells.result()
+    edges = np.cumsum([0, *CELL_HEADS.values()])
+    heads = {name: values[:, a:b] for name, a, b in zip(CELL_HEADS, edges[:-1], edges[1:], strict=True)}
+    index: IntArray = voxels.index
+    return Prediction(frame=density.frame, voxels=index, atoms=voxels.result(), cells=cells.index, heads=heads)
+
+
+def estimate_seconds(
+    network: Classifier, occupied: NDArray[np.bool_], tile: int, overlap: int, device: torch.device
+) -> float:
+    """Seconds that `predict` will need, from its arithmetic and the usual speed of such hardware."""
+    shape = occupied.shape
+    tiles = len(Tiling((shape[0], shape[1], shape[2]), tile, overlap, multiple=CELL).starts(occupied))
+    w1, w2, w3 = network.config.widths
+    blocks = network.config.blocks
+    per_cell = 54 * (4 * blocks * w1**2 + 4 * blocks * w2**2 / 8 + 2 * w3**2 / 64)
+    operations = tiles * (tile / CELL) ** 3 * per_cell
+    fast = arithmetic_type(device) == torch.bfloat16
+    if device.type == "cuda":
+        return operations / 2e13
+    return operations / (torch.get_num_threads() * (1.5e11 if fast else 5e10))

@@ -1,0 +1,141 @@
+"""Every setting of `build`, with its type, unit and range; configs/build.yaml holds the values.
+
+A value is taken from configs/build.yaml, then from the user's `--config` file, then from `--set key=value`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cryo2struct.errors import InputError, ResourceError, UsageError
+from cryo2struct.tracing.parameters import TracingSettings
+
+
+def data_path(name: str) -> Path:
+    """Path of a file or folder that comes with the package: `weights`, `configs`, `examples`.
+
+    In a wheel they lie in the package's `_data`; in a checkout or an editable install at the top of the repository.
+
+    Raises
+    ------
+    ResourceError
+        It is in neither place.
+    """
+    package = Path(__file__).resolve().parent
+    for path in (package / "_data" / name, package.parent / name):
+        if path.exists():
+            return path
+    raise ResourceError(f"{name}: missing from the installation at {package}: install the package again")
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MapSettings(_Group):
+    """How the map is read."""
+
+    voxel_size: float | None = Field(None, gt=0, description="A; overrules the header")
+    origin: Literal["auto", "header", "nstart", "zero"] = Field("auto", description="which header field places voxel 0")
+    contour: float | None = Field(None, description="map units; voxels below are not predicted")
+    resolution: float | None = Field(None, gt=0, description="A; estimated from the map when absent")
+    max_voxels: int = Field(gt=0, description="larger maps are refused")
+
+
+class PredictionSettings(_Group):
+    """How the network runs over the map."""
+
+    weights: str = Field(description="name in the manifest of weights")
+    tile: int = Field(ge=16, multiple_of=8, description="side of a tile, voxels of about 1 A")
+    overlap: int = Field(ge=0, multiple_of=2, description="overlap of neighbouring tiles, voxels")
+    batch: int = Field(ge=1, description="tiles per pass")
+
+
+class PickingSettings(_Group):
+    """How candidates are taken from the prediction."""
+
+    smoothing: float = Field(ge=0, description="Gaussian before maxima are sought, voxels")
+    separation: float = Field(gt=0, description="smallest distance of two candidates, A")
+    radius: float = Field(gt=0, description="radius of the probability-weighted centre, A")
+    threshold: float = Field(ge=0, le=1, description="smallest presence probability of a candidate")
+    presence_slope: float = Field(description="calibration: slope of the presence log odds")
+    presence_offset: float = Field(description="calibration: offset of the presence log odds")
+    type_temperature: float = Field(gt=0, description="calibration: divides the logits of the amino-acid types")
+
+
+class Settings(_Group):
+    """All settings of `build`."""
+
+    map: MapSettings
+    prediction: PredictionSettings
+    picking: PickingSettings
+    tracing: TracingSettings
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    threads: int | None = Field(None, ge=1, description="CPU threads; all cores when absent")
+    seed: int = Field(0, ge=0)
+
+
+def load_settings(config: Path | None = None, changes: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from configs/build.yaml, a user's file and changes.
+
+    Parameters
+    ----------
+    config : path, optional
+        YAML file with any part of the settings.
+    changes : mapping of "key.key" to value, optional
+
+    Raises
+    ------
+    InputError
+        The file is missing or no YAML.
+    UsageError
+        A key does not exist or a value is out of range.
+    """
+    values: dict[str, Any] = _read_yaml(data_path("configs") / "build.yaml")
+    if config is not None:
+        _merge(values, _read_yaml(config))
+    for key, value in (changes or {}).items():
+        *parents, last = key.split(".")
+        nested: dict[str, Any] = {last: value}
+        for parent in reversed(parents):
+            nested = {parent: nested}
+        _merge(values, nested)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"setting {where}: {first['msg']}, found {first['input']!r}") from error
+
+
+def parse_change(change: str) -> tuple[str, Any]:
+    """Key and value of "key.key=value"; raises UsageError."""
+    key, separator, value = change.partition("=")
+    if not separator:
+        raise UsageError(f"--set {change}: write it as key=value, e.g. picking.threshold=0.4")
+    return key.strip(), yaml.safe_load(value)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: configuration cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: configuration is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: configuration holds no keys: write e.g. picking: {{threshold: 0.4}}")
+    return values
+
+
+def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+            _merge(values[key], value)
+        else:
+            values[key] = value

@@ -1,0 +1,320 @@
+"""Reading and writing maps: every policy."""
+
+import bz2
+import gzip
+import itertools
+import struct
+import warnings
+
+import gemmi
+import mrcfile
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from map_bytes import density, map_bytes, refusal
+
+from cryo2struct.errors import InputError, OutputError, UsageError
+from cryo2struct.io.maps import read_map, read_mask, write_map
+from cryo2struct.objects import DensityMap, GridFrame
+
+PERMUTATIONS = list(itertools.permutations((1, 2, 3)))
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Write the bytes of a map (see `map_bytes`) and give the path."""
+
+    def save(values=None, name="map.mrc", **fields):
+        path = tmp_path / name
+        path.write_bytes(map_bytes(density() if values is None else values, **fields))
+        return path
+
+    return save
+
+
+def read_quietly(path, **options):
+    found, warnings_ = read_map(path, **options)
+    assert warnings_ == []
+    return found
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    axes=st.sampled_from(PERMUTATIONS),
+    order=st.sampled_from("<>"),
+    mode=st.sampled_from([0, 1, 2, 6, 12]),
+    placed_by=st.sampled_from(["origin", "nstart"]),
+    start=st.tuples(*[st.integers(-50, 50)] * 3),
+)
+def test_a_marked_voxel_stays_where_it_is_in_any_file(tmp_path, axes, order, mode, placed_by, start):
+    values = np.abs(density())
+    values[3, 7, 11] = 120  # z, y, x
+    voxel = (1.0, 1.25, 1.5)
+    fields = {"origin": (start[0] + 0.5, start[1], start[2])}
+    corner = np.array(fields["origin"])
+    if placed_by == "nstart":
+        fields = {"nstart": tuple(start[axis - 1] for axis in axes)}
+        corner = np.array(start) * voxel
+    path = tmp_path / "map.mrc"
+    path.write_bytes(map_bytes(values, mode=mode, order=order, axes=axes, voxel=voxel, **fields))
+    found = read_quietly(path)
+    peak = np.unravel_index(found.values.argmax(), found.values.shape)
+    np.testing.assert_allclose(found.frame.to_xyz(peak), corner + np.array([11, 7, 3]) * voxel, atol=1e-4)
+    np.testing.assert_array_equal(found.values, values)
+    assert found.values.dtype == np.float32
+    assert found.values.flags.c_contiguous
+    assert found.frame.shape == values.shape
+
+
+@pytest.mark.parametrize("axes", PERMUTATIONS)
+def test_mrcfile_and_gemmi_read_the_same(save, axes):
+    path = save(axes=axes, nstart=(3, -4, 5), voxel=(1.1, 1.2, 1.3))
+    found = read_quietly(path)
+    with mrcfile.open(path) as mrc:
+        np.testing.assert_array_equal(found.values, mrc.data.transpose([list(axes[::-1]).index(a) for a in (3, 2, 1)]))
+    ccp4 = gemmi.read_ccp4_map(str(path))
+    ccp4.setup(float("nan"), gemmi.MapSetup.ReorderOnly)
+    np.testing.assert_array_equal(found.values, np.array(ccp4.grid.array).transpose(2, 1, 0))
+    starts = np.array([ccp4.header_i32(word) for word in (5, 6, 7)])
+    np.testing.assert_allclose(found.frame.origin, starts * found.frame.voxel, atol=1e-4)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_compression_is_told_by_content(tmp_path, compress):
+    path = tmp_path / "map.mrc"
+    path.write_bytes(compress(map_bytes(density())))
+    np.testing.assert_array_equal(read_quietly(path).values, density())
+
+
+def test_voxel_is_cell_over_sampling_not_over_size(save):
+    path = save(sampling=(48, 40, 24), cell=(72.0, 50.0, 36.0))
+    np.testing.assert_allclose(read_quietly(path).frame.voxel, [1.5, 1.25, 1.5])
+
+
+def test_voxel_size_overrules_the_header(save):
+    path = save(cell=(0, 0, 0), nstart=(1, 2, 3))
+    frame = read_quietly(path, voxel_size=1.2).frame
+    np.testing.assert_allclose(frame.voxel, 1.2)
+    np.testing.assert_allclose(frame.origin, [1.2, 2.4, 3.6])
+    for wrong in (0, -1, float("nan")):
+        with pytest.raises(UsageError) as error:
+            read_map(path, voxel_size=wrong)
+        assert "--voxel-size" in refusal(error)
+
+
+def test_origin_policies(save):
+    path = save(origin=(10.0, 20.0, 30.0), nstart=(2, 4, 6))
+    found, messages = read_map(path)
+    np.testing.assert_allclose(found.frame.origin, [10, 20, 30])
+    assert len(messages) == 1
+    assert "10 20 30" in messages[0]
+    assert "3 6 9" in messages[0]
+    for policy, expected in (("header", [10, 20, 30]), ("nstart", [3, 6, 9]), ("zero", [0, 0, 0])):
+        np.testing.assert_allclose(read_quietly(path, origin=policy).frame.origin, expected)
+
+
+def test_nstart_is_in_file_order_and_origin_in_xyz(save):
+    path = save(axes=(3, 1, 2), nstart=(30, 10, 20))
+    np.testing.assert_allclose(read_quietly(path).frame.origin, [15, 30, 45])
+
+
+def test_origin_and_nstart_that_agree_within_half_a_voxel_are_quiet(save):
+    path = save(origin=(3.6, 6.0, 9.0), nstart=(2, 4, 6))
+    np.testing.assert_allclose(read_quietly(path).frame.origin, [3.6, 6, 9], rtol=1e-6)
+
+
+def test_origin_that_is_no_number(save):
+    path = save(origin=(float("nan"), 0, 0), nstart=(2, 4, 6))
+    found, messages = read_map(path)
+    np.testing.assert_allclose(found.frame.origin, [3, 6, 9])
+    assert "ORIGIN" in messages[0]
+    with pytest.raises(InputError) as error:
+        read_map(path, origin="header")
+    assert "--origin nstart" in refusal(error)
+
+
+def test_denormal_bits_in_origin_do_not_hide_nstart(save):
+    path = save(origin=(1e-40, 0, 0), nstart=(2, 4, 6))
+    np.testing.assert_allclose(read_quietly(path).frame.origin, [3, 6, 9])
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_missing_machine_stamp_is_decided_by_the_fields(save, order):
+    path = save(order=order, stamp=b"\0\0\0\0")
+    np.testing.assert_array_equal(read_quietly(path).values, density())
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_wrong_machine_stamp_is_overruled(save, order):
+    path = save(order=order, stamp={">": b"DA\0\0", "<": b"\x11\x11\0\0"}[order])
+    found, messages = read_map(path)
+    np.testing.assert_array_equal(found.values, density())
+    assert "machine stamp" in messages[0]
+
+
+def test_missing_map_word_is_warned_of(save):
+    found, messages = read_map(save(word=b"\0\0\0\0"))
+    np.testing.assert_array_equal(found.values, density())
+    assert "MAP" in messages[0]
+
+
+def test_extended_header_is_skipped(save):
+    found = read_quietly(save(extended=b"x" * 162))  # not a multiple of 4: voxels are not aligned in the file
+    np.testing.assert_array_equal(found.values, density())
+    assert found.values.flags.aligned
+
+
+@pytest.mark.parametrize("nsymbt", [160, -5, 2**31 - 1])
+def test_wrong_nsymbt_is_overruled_where_the_size_proves_it(save, nsymbt):
+    found, messages = read_map(save(nsymbt=nsymbt))
+    np.testing.assert_array_equal(found.values, density())
+    assert "NSYMBT" in messages[0]
+
+
+def test_bytes_after_the_map_are_ignored_with_a_warning(save):
+    path = save()
+    path.write_bytes(path.read_bytes() + b"tail")
+    found, messages = read_map(path)
+    np.testing.assert_array_equal(found.values, density())
+    assert "ignored" in messages[0]
+
+
+def test_statistics_and_labels_of_the_header_are_ignored(save):
+    path = save()
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<3f", data, 76, float("nan"), -5, 1e30)
+    struct.pack_into("<fi", data, 216, -1, 9999)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_quietly(path).values, density())
+
+
+def test_few_nan_become_the_median(save):
+    values = density()
+    values[0, 0, :3] = np.nan
+    values[0, 1, 0] = np.inf
+    found, messages = read_map(save(values))
+    assert "4 voxels" in messages[0]
+    median = np.median(values[np.isfinite(values)])
+    np.testing.assert_array_equal(found.values[0, 0, :3], median)
+    assert found.values[0, 1, 0] == median
+
+
+def test_coarse_voxel_is_warned_of(save):
+    _, messages = read_map(save(voxel=(2.5, 2.5, 2.5)))
+    assert "2.5 A" in messages[0]
+
+
+def test_tiny_voxel_is_warned_of(save):
+    _, messages = read_map(save(density((24, 24, 300)), voxel=(0.15, 1.5, 1.5)))
+    assert "--voxel-size" in messages[0]
+
+
+def test_binary_mask_is_warned_of(save):
+    _, messages = read_map(save((density() > 50).astype(np.float32)))
+    assert "mask" in messages[0]
+
+
+def test_inverted_map_is_warned_of(save):
+    _, messages = read_map(save(-density()))
+    assert "inverted" in messages[0]
+
+
+def test_identity_skew_is_quiet_and_nonsense_is_warned_of(save):
+    identity = (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    read_quietly(save(skew=(*identity, 0, 0, 0)))
+    _, messages = read_map(save(skew=(0,) * 12))
+    assert "skew" in messages[0]
+
+
+def test_space_group_0_of_a_volume_and_crystal_groups_are_warned_of(save):
+    _, messages = read_map(save(ispg=0))
+    assert "ISPG 0" in messages[0]
+    _, messages = read_map(save(ispg=19))
+    assert "space group 19" in messages[0]
+    read_quietly(save(ispg=401))
+
+
+def test_angles_never_set_count_as_right(save):
+    _, messages = read_map(save(angles=(0, 0, 0)))
+    assert "angles" in messages[0]
+
+
+@pytest.mark.parametrize("axes", PERMUTATIONS)
+def test_written_map_is_as_it_came(save, tmp_path, axes):
+    path = save(axes=axes, nstart=(3, -4, 5), sampling=(48, 40, 24), cell=(72.0, 50.0, 36.0))
+    found = read_quietly(path)
+    write_map(tmp_path / "out.mrc", found)
+    assert mrcfile.validate(tmp_path / "out.mrc")
+    with mrcfile.open(path) as before, mrcfile.open(tmp_path / "out.mrc") as after:
+        np.testing.assert_array_equal(after.data, before.data)
+        names = ["nx", "ny", "nz", "mode", "nxstart", "nystart", "nzstart", "mx", "my", "mz", "cella", "cellb"]
+        for name in [*names, "mapc", "mapr", "maps", "ispg", "origin"]:
+            assert after.header[name] == before.header[name], name
+
+
+def test_written_map_keeps_both_nstart_and_origin_of_its_input(save, tmp_path):
+    found, _ = read_map(save(origin=(10.0, 20.0, 30.0), nstart=(2, 4, 6)))
+    write_map(tmp_path / "out.mrc", found)
+    with mrcfile.open(tmp_path / "out.mrc") as mrc:
+        assert mrc.header.nxstart == 2
+        assert mrc.header.origin.y == 20
+    moved, _ = read_map(save(origin=(10.0, 20.0, 30.0), nstart=(2, 4, 6)), origin="nstart")
+    write_map(tmp_path / "moved.mrc", moved)
+    np.testing.assert_allclose(read_quietly(tmp_path / "moved.mrc").frame.origin, [3, 6, 9])
+
+
+@pytest.mark.parametrize("axes", [(1, 2, 3), (3, 1, 2)])
+@pytest.mark.parametrize(("origin", "whole"), [((-3.0, 4.0, 12.0), True), ((-3.3, 4.0, 12.0), False)])
+def test_new_grid_is_placed_by_nstart_on_whole_voxels_else_by_origin(save, tmp_path, axes, origin, whole):
+    header = read_quietly(save(axes=axes)).header
+    frame = GridFrame((18, 20, 22), np.array([1.0, 2.0, 1.5]), np.array(origin))
+    write_map(tmp_path / "out.mrc", DensityMap(density(frame.shape), frame, header))
+    with mrcfile.open(tmp_path / "out.mrc") as mrc:
+        assert (mrc.header.origin.item() == (0, 0, 0)) == whole
+        assert (mrc.nstart.item() != (0, 0, 0)) == whole
+    found = read_quietly(tmp_path / "out.mrc")
+    np.testing.assert_allclose(found.frame.origin, origin, atol=1e-5)
+    np.testing.assert_allclose(found.frame.voxel, frame.voxel, rtol=1e-6)
+    np.testing.assert_array_equal(found.values, density(frame.shape))
+    assert found.header["axes"] == axes
+
+
+def test_map_without_header_is_written_in_the_usual_order_and_always_the_same(tmp_path):
+    frame = GridFrame((24, 22, 20), np.ones(3), np.zeros(3))
+    for name in ("a.mrc", "b.mrc"):
+        write_map(tmp_path / name, DensityMap(density(), frame))
+    assert read_quietly(tmp_path / "a.mrc").header["axes"] == (1, 2, 3)
+    assert (tmp_path / "a.mrc").read_bytes() == (tmp_path / "b.mrc").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mrc", "b.mrc"]
+    with pytest.raises(OutputError) as error:
+        write_map(tmp_path / "c.mrc.gz", DensityMap(density(), frame))
+    assert "uncompressed" in refusal(error)
+
+
+def test_mask_on_the_same_grid(save):
+    frame = read_quietly(save(nstart=(1, 2, 3))).frame
+    soft = np.clip(density() / 50, 0, 1)
+    mask, messages = read_mask(save(soft, name="mask.mrc", axes=(3, 2, 1), nstart=(3, 2, 1)), frame)
+    assert messages == []
+    np.testing.assert_array_equal(mask.values, soft)
+    _, messages = read_mask(save(soft * 3, name="mask.mrc", nstart=(1, 2, 3)), frame)
+    assert "clipped" in messages[0]
+
+
+@pytest.mark.parametrize("fields", [{"nstart": (2, 2, 3)}, {"nstart": (1, 2, 3), "voxel": (1.4, 1.5, 1.5)}])
+def test_mask_on_another_grid_is_refused_with_both(save, fields):
+    frame = read_quietly(save(nstart=(1, 2, 3))).frame
+    with pytest.raises(InputError) as error:
+        read_mask(save(name="mask.mrc", **fields), frame)
+    assert refusal(error).count("20x22x24 voxels") == 2
+    with pytest.raises(InputError) as error:
+        read_mask(save(-np.abs(density()), name="mask.mrc", nstart=(1, 2, 3)), frame)
+    assert "above 0" in refusal(error)
+
+
+def test_no_warning_of_python_on_the_way(save, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = read_quietly(save(mode=12))
+        write_map(tmp_path / "out.mrc", found)
