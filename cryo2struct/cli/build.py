@@ -70,19 +70,20 @@ def run(
     force: bool,
     console: common.Console,
 ) -> None:
-    """Check the inputs, build, and write the output folder; it stays empty when something fails."""
+    """Check the inputs, build, and write the output folder; it stays as it was when something fails."""
     from cryo2struct import pipeline
-    from cryo2struct.io.outputs import prepare_folder, write_text
+    from cryo2struct.io.outputs import check_folder, prepare_folder, write_text
     from cryo2struct.io.sequences import read_sequences
 
     record = pipeline.Recorder(say=console.say, progress=console.progress)
     inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
+    check_folder(folder, force, inputs.values())
     with record.step("read"):
         sequences, warnings = read_sequences(fasta, copies)
         for warning in warnings:
             record.warn(warning)
         density, chosen = common.read_map_and_mask(map_file, mask, settings, record)
-    prepare_folder(folder, force, inputs.values())
     result = pipeline.build(density, sequences, settings, mask=chosen, record=record)
+    prepare_folder(folder, force, inputs.values())
     pipeline.save_run(folder, result, density, sequences, settings, inputs)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")

@@ -74,41 +74,63 @@ def refuse_inputs(outputs: Iterable[StrPath], inputs: Iterable[StrPath]) -> None
                 raise OutputError(f"{output}: is the input {path}; choose another output")
 
 
-def prepare_folder(path: StrPath, force: bool, inputs: Iterable[StrPath] = ()) -> Path:
-    """Make an output folder, or empty one of what an earlier run left there.
-
-    With `force`, the files that the folder's run.json lists under "files" are removed, and run.json itself; all else
-    stays.
+def check_folder(path: StrPath, force: bool, inputs: Iterable[StrPath] = ()) -> list[Path]:
+    """Refuse an output folder before any work is done; nothing is changed.
 
     Parameters
     ----------
     path : path
     force : bool
     inputs : paths
-        Files that this run reads; none of them is removed.
+        Files that this run reads; none of them may be replaced.
+
+    Returns
+    -------
+    list of path
+        Files of an earlier run that `prepare_folder` will remove: those that its run.json lists under "files", and
+        run.json itself.
 
     Raises
     ------
     OutputError
-        The folder holds files and `force` is not set; it cannot be made; run.json is damaged or lists names outside the
-        folder; or an input would be removed.
+        The folder holds files and `force` is not set; it cannot be made or written; run.json is damaged or lists names
+        outside the folder; or an input would be removed.
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file, not a folder; choose another output folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            if not force:
-                raise OutputError(f"{folder}: is not empty; choose another folder, or --force to replace a run")
-            earlier = [name for name in _earlier_files(folder) if name.is_file() or name.is_symlink()]
-            refuse_inputs(earlier, inputs)
-            for name in earlier:
-                name.unlink()
+        if not folder.exists():
+            present = next(parent for parent in folder.absolute().parents if parent.exists())
+            if not os.access(present, os.W_OK | os.X_OK):
+                raise OutputError(f"{folder}: cannot be made in {present}; choose another folder")
+            return []
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"{folder}: is not writable; choose another folder")
+        if not any(folder.iterdir()):
+            return []
+        if not force:
+            raise OutputError(f"{folder}: is not empty; choose another folder, or --force to replace a run")
+        earlier = [name for name in _earlier_files(folder) if name.is_file() or name.is_symlink()]
     except OSError as fault:
         raise OutputError(f"{folder}: cannot be used ({fault.strerror or fault}); choose another folder") from fault
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder}: is not writable; choose another folder")
+    refuse_inputs(earlier, inputs)
+    return earlier
+
+
+def prepare_folder(path: StrPath, force: bool, inputs: Iterable[StrPath] = ()) -> Path:
+    """Make an output folder, or empty one of what an earlier run left there; all else stays.
+
+    Parameters and refusals are those of `check_folder`.
+    """
+    folder = Path(path)
+    earlier = check_folder(folder, force, inputs)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in earlier:
+            name.unlink()
+    except OSError as fault:
+        raise OutputError(f"{folder}: cannot be used ({fault.strerror or fault}); choose another folder") from fault
     return folder
 
 

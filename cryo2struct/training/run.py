@@ -208,7 +208,7 @@ def train(config: Config, run: Path, *, device: str, threads: int, restart_weigh
         first_batch=trainer.step,
         simulate_here=not on_gpu,
     )
-    loader = DataLoader(stream, batch_size=None, num_workers=config["data"]["workers"], prefetch_factor=4)
+    loader = DataLoader(stream, batch_size=None, num_workers=config["data"]["workers"])
     print(f"{trainer.fabric.device}, step {trainer.step} of {config['optimiser']['steps']}", flush=True)
     try:
         _steps(trainer, loader, pack)

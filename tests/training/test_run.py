@@ -1,0 +1,148 @@
+"""The loop learns, resumes bit by bit, and refuses what it must."""
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from cryo2struct.dataset.pack import StructurePack
+from cryo2struct.networks.store import load_classifier
+from cryo2struct.training.crops import CropStream, simulate
+from cryo2struct.training.losses import classifier_losses
+from cryo2struct.training.run import learning_rate, main, read_config
+
+ROOT = Path(__file__).parents[2]
+PACK = ROOT / "tests" / "data" / "small_pack.npz"
+
+
+@pytest.fixture
+def config(tmp_path):
+    values = yaml.safe_load((ROOT / "configs" / "train-classifier.yaml").read_text())
+    values["network"] = {"widths": [8, 16, 32], "blocks": 1, "attention_blocks": 1}
+    values["data"] |= {"pack": str(PACK), "workers": 0}
+    values["optimiser"] |= {"batch": 1, "steps": 4, "warmup": 1}
+    values["validate"] |= {"every": 100, "crops": 4, "resolutions": [3.0]}
+    values["log_every"] = 1
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def run(config, folder, *more):
+    return main(["--config", str(config), "--run", str(folder), "--device", "cpu", "--threads", "1", *more])
+
+
+def checkpoint(folder):
+    return torch.load(folder / "checkpoint.pt", weights_only=True)
+
+
+def test_resumed_training_equals_an_unbroken_one(config, tmp_path, monkeypatch):
+    assert run(config, tmp_path / "whole") == 0
+    import cryo2struct.training.run as module
+
+    original = module.Trainer.train_step
+
+    def stop_after_two(self, batch, density):
+        if self.step == 2:
+            raise KeyboardInterrupt
+        return original(self, batch, density)
+
+    monkeypatch.setattr(module.Trainer, "train_step", stop_after_two)
+    assert run(config, tmp_path / "broken") == 130
+    assert checkpoint(tmp_path / "broken")["step"] == 2
+    monkeypatch.setattr(module.Trainer, "train_step", original)
+    assert run(config, tmp_path / "broken") == 0
+    whole, broken = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "broken")
+    assert whole["step"] == broken["step"] == 4
+    for name, value in whole["ema"].items():
+        torch.testing.assert_close(broken["ema"][name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_loss_falls_on_one_batch():
+    pack = StructurePack(PACK)
+    from cryo2struct.networks.classifier import Classifier, ClassifierConfig
+
+    torch.manual_seed(0)
+    network = Classifier(ClassifierConfig((16, 32, 32), 1, 1))
+    stream = CropStream(pack, [0], batch_size=1, resolutions=(2.5, 2.5), seed=1, first_batch=0, simulate_here=False)
+    batch = stream.batch(0)
+    density = simulate(batch)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
+    totals = []
+    for _ in range(25):
+        losses = classifier_losses(network(density), batch)
+        total = sum(losses.values())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        totals.append(float(total.detach()))
+    assert totals[-1] < 0.75 * totals[0]
+
+
+def test_perfect_heads_have_no_loss():
+    pack = StructurePack(PACK)
+    stream = CropStream(pack, [1], batch_size=1, resolutions=(2.5, 2.5), seed=1, first_batch=0, simulate_here=False)
+    batch = stream.batch(0)
+    crop, z, y, x = batch.ca_cell.unbind(1)
+    cells = (1, 24, 24, 24)
+    heads = {
+        "atoms": 40 * torch.nn.functional.one_hot(batch.atoms.long(), 4).permute(0, 4, 1, 2, 3).float(),
+        "aa": torch.zeros(1, 20, *cells[1:]),
+        "ss": torch.zeros(1, 3, *cells[1:]),
+        "nonprotein": 40 * ((batch.filled == 2).float() * 2 - 1)[:, None],
+        "offset": torch.zeros(1, 3, *cells[1:]),
+        "next": torch.zeros(1, 3, *cells[1:]),
+        "prev": torch.zeros(1, 3, *cells[1:]),
+    }
+    heads["aa"][crop, batch.aa.clamp_min(0), z, y, x] = 40
+    heads["ss"][crop, batch.ss, z, y, x] = 40
+    for name in ("offset", "next", "prev"):
+        heads[name][crop, :, z, y, x] = getattr(batch, name).nan_to_num()
+    assert all(float(value) == pytest.approx(0, abs=1e-4) for value in classifier_losses(heads, batch).values())
+
+
+def test_export_and_restart_from_weights(config, tmp_path):
+    assert run(config, tmp_path / "run") == 0
+    assert run(config, tmp_path / "run", "--export", str(tmp_path / "weights")) == 0
+    network, entry = load_classifier(tmp_path / "weights")
+    assert entry["step"] == 4
+    assert "validate.3.0.types" in entry["metrics"]
+    torch.testing.assert_close(
+        network.state_dict()["atoms.bias"], checkpoint(tmp_path / "run")["ema"]["atoms.bias"], atol=1e-2, rtol=1e-3
+    )
+    assert run(config, tmp_path / "again", "--weights-only-restart", str(tmp_path / "weights"), "--set", "optimiser.steps=1") == 0
+    with (tmp_path / "run" / "metrics.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert {int(row["step"]) for row in rows} == {1, 2, 3, 4}
+
+
+def test_refusals(config, tmp_path, capsys):
+    assert main(["--config", str(tmp_path / "none.yaml")]) == 3
+    assert run(config, tmp_path / "run", "--set", "optimiser.nonsense=1") == 2
+    assert run(config, tmp_path / "run", "--set", "data.pack=/nowhere/pack.npz") == 3
+    assert run(config, tmp_path / "run", "--export", str(tmp_path)) == 3
+    assert run(config, tmp_path / "run", "--set", "optimiser.steps=1") == 0
+    assert run(config, tmp_path / "run", "--set", "optimiser.steps=2") == 3
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cryo2struct:")]
+    assert len(lines) == 5
+
+
+def test_not_a_number_stops_with_the_last_checkpoint_kept(config, tmp_path, monkeypatch):
+    import cryo2struct.training.run as module
+
+    assert run(config, tmp_path / "run", "--set", "optimiser.steps=4") == 0
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    monkeypatch.setattr(module, "classifier_losses", lambda heads, batch: {"atoms": heads["atoms"].sum() * math.nan})
+    monkeypatch.setattr(module.Trainer, "resume", lambda self: False)
+    assert run(config, tmp_path / "run") == 7
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+
+
+def test_learning_rate_warms_up_and_falls(config):
+    values = read_config(config, ["optimiser.steps=100", "optimiser.warmup=10"])
+    rates = [learning_rate(step, values) for step in range(101)]
+    assert rates.index(max(rates)) in (9, 10)
+    assert rates[100] == pytest.approx(values["optimiser"]["final_learning_rate"])
