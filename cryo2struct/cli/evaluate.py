@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cryo2struct.evaluation import Evaluation
+
 
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL|CANDIDATES", help="Model (mmCIF, PDB) or candidates (.npz).")],
@@ -66,20 +68,25 @@ def read_filters(context: Path | None, exclude: Path | None) -> dict[str, Any]:
     return filters
 
 
-def score_tables(scores: dict[str, Any]) -> list[Table]:
+def score_tables(scores: Evaluation) -> list[Table]:
     """The scores as tables for the terminal."""
     from rich.table import Table
 
-    from cryo2struct.evaluation.chain_comparison import COLUMNS, format_column
+    from cryo2struct.evaluation.chain_comparison import COLUMNS
 
     tables = []
     if "chain_comparison" in scores:
-        table = Table("", *(title for title, _ in COLUMNS), title="chain_comparison")
-        for mode, columns in scores["chain_comparison"].items():
-            table.add_row(mode, *(format_column(columns[key]) for _, key in COLUMNS))
+        modes = scores["chain_comparison"]
+        table = Table("", *modes, title="chain_comparison")
+        for title, key in COLUMNS:
+            table.add_row(title, *(_cell(columns[key]) for columns in modes.values()))
         tables.append(table)
     table = Table("within", "precision", "recall", "F1", "rmsd", "type match", title="C-alpha positions, one to one")
     for name, values in scores["ca"].items():
         keys = ("precision", "recall", "f1", "rmsd", "type_match")
-        table.add_row(f"{name.removeprefix('at_')} A", *("-" if values[k] is None else f"{values[k]:.3f}" for k in keys))
+        table.add_row(f"{name.removeprefix('at_')} A", *(_cell(values[key]) for key in keys))
     return [*tables, table]
+
+
+def _cell(value: float | int | str | None) -> str:
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)

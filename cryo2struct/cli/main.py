@@ -45,15 +45,22 @@ def main() -> None:
     except MemoryError:
         sys.exit(_refuse(ResourceError("not enough memory: give a smaller map, --mask, or --set prediction.batch=1")))
     except Exception as error:
-        import traceback
-
-        traceback.print_exc()
-        sys.exit(_refuse(InternalError(f"internal fault, please report it with the lines above: {error!r}")))
+        sys.exit(_refuse(InternalError(f"internal fault ({error!r}): please report it with the file {_log_fault()}")))
 
 
 def _refuse(error: Cryo2StructError) -> int:
     print(f"cryo2struct: {' '.join(str(error).split())}", file=sys.stderr)
     return error.exit_code
+
+
+def _log_fault() -> str:
+    """Write the traceback of the current exception to a file of its own; returns its name."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="cryo2struct-fault-", suffix=".log", delete=False) as log:
+        traceback.print_exc(file=log)
+    return log.name
 
 
 def _interrupted() -> int:

@@ -1,0 +1,90 @@
+"""Tiled prediction: every occupied voxel is predicted, and the tiles agree with one pass over the whole box."""
+
+import numpy as np
+import pytest
+import torch
+
+from cryo2struct.density.tiles import Tiling
+from cryo2struct.errors import ResourceError
+from cryo2struct.networks.classifier import CELL_HEADS, Classifier, ClassifierConfig
+from cryo2struct.objects import DensityMap, GridFrame
+from cryo2struct.prediction import inference
+from cryo2struct.prediction.device import choose_device, describe_device
+from cryo2struct.prediction.inference import SparseBlend, estimate_seconds, predict
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(ClassifierConfig((16, 16, 32), 1, 1)).eval().requires_grad_(False)
+
+
+def density(shape, seed=0) -> DensityMap:
+    values = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    return DensityMap(values, GridFrame(shape, np.ones(3), np.zeros(3)))
+
+
+def test_sparse_blend_is_the_weighted_mean():
+    shape = (19, 24, 17)
+    rng = np.random.default_rng(0)
+    tiling = Tiling(shape, 16, 8)
+    chosen = rng.random(shape) < 0.3
+    blend = SparseBlend(tiling, chosen, 2)
+    window = tiling.window()
+    total, weight = np.zeros((2, 32, 32, 32)), np.zeros((32, 32, 32))
+    for z, y, x in tiling.starts():
+        tile = rng.random((2, 16, 16, 16)).astype(np.float32)
+        blend.add(tile, (z, y, x))
+        total[:, z : z + 16, y : y + 16, x : x + 16] += tile * window
+        weight[z : z + 16, y : y + 16, x : x + 16] += window
+    expected = (total / np.maximum(weight, 1e-12))[:, :19, :24, :17][:, chosen].T
+    assert np.array_equal(blend.index, np.argwhere(chosen))
+    np.testing.assert_allclose(blend.result(), expected, atol=2e-3)
+
+
+def test_one_tile_equals_the_network(network, monkeypatch):
+    monkeypatch.setattr(inference, "arithmetic_type", lambda device: torch.float32)
+    source = density((16, 16, 16))
+    occupied = np.random.default_rng(1).random((16, 16, 16)) < 0.5
+    prediction = predict(source, occupied, network, tile=16, overlap=0, batch=1, device=CPU)
+    boxes = inference.normalise_boxes(torch.from_numpy(source.values)[None, None])
+    heads = network(boxes)
+    np.testing.assert_allclose(
+        prediction.atoms, heads["atoms"].softmax(1)[0].permute(1, 2, 3, 0).numpy()[occupied], atol=2e-3
+    )
+    z, y, x = prediction.cells.T
+    np.testing.assert_allclose(
+        prediction.heads["aa"], heads["aa"].softmax(1)[0].permute(1, 2, 3, 0).numpy()[z, y, x], atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("shape", [(20, 33, 16), (8, 40, 21), (47, 18, 30)])
+def test_every_occupied_voxel_gets_a_distribution(network, shape):
+    occupied = np.random.default_rng(2).random(shape) < 0.1
+    prediction = predict(density(shape), occupied, network, tile=16, overlap=8, batch=3, device=CPU)
+    assert np.array_equal(prediction.voxels, np.argwhere(occupied))
+    np.testing.assert_allclose(prediction.atoms.astype(float).sum(axis=1), 1, atol=5e-3)
+    cells = {tuple(cell) for cell in prediction.cells.tolist()}
+    assert cells == {tuple(voxel) for voxel in (np.argwhere(occupied) // 2).tolist()}
+    assert {name: value.shape[1] for name, value in prediction.heads.items()} == CELL_HEADS
+    np.testing.assert_allclose(prediction.heads["aa"].astype(float).sum(axis=1), 1, atol=2e-2)
+
+
+def test_progress_counts_tiles_and_time_is_estimated(network):
+    seen = []
+    occupied = np.ones((32, 32, 32), dtype=bool)
+    predict(density((32, 32, 32)), occupied, network, tile=16, overlap=0, batch=3, device=CPU, progress=lambda *p: seen.append(p))
+    assert seen == [(3, 8), (6, 8), (8, 8)]
+    small = estimate_seconds(network, occupied, 16, 0, CPU)
+    assert 0 < small < estimate_seconds(network, np.ones((64, 64, 64), dtype=bool), 16, 0, CPU)
+
+
+def test_devices():
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type in ("cpu", "cuda")
+    assert "threads" in describe_device(CPU, 3)
+    for name in ("cuda:99", "tpu", "mps"):
+        with pytest.raises(ResourceError, match=f"--device {name}"):
+            choose_device(name)
