@@ -95,7 +95,7 @@ def draw_map_parameters(rng: Generator, resolutions: tuple[float, float]) -> dic
         "noise": np.exp(0.35 * rng.normal()),
         "falloff": rng.uniform(0, 110) if sharp else min(rng.uniform(0.05, 1) * 16 * d**2, 250.0),
         "low_pass": rng.uniform(0.85, 1.15) / d if rng.random() < 0.5 else 10.0,
-        "solvent": rng.uniform(0, 0.7) if rng.random() < 0.6 else 0.0,
+        "solvent": rng.uniform(0, 1.0) if rng.random() < 0.8 else 0.0,
         "contrast": rng.uniform(0, 0.35) if rng.random() < 0.5 else 0.0,
         "blur": rng.uniform(0.1, 0.5, 3) if rng.random() < 0.2 else np.zeros(3),
         "soft_mask": rng.random() < 0.25,
@@ -134,11 +134,12 @@ def draw_atoms(
     depth = side_chain_depth(structure, atom_names)[inside]
     residue = structure.residue[inside]
     aa = structure.aa[residue]
-    weight = SCATTERING[structure.element[inside]]
+    element = structure.element[inside]
+    weight = corruption.weaken_polar_atoms(SCATTERING[element], element, rng)
     if rng.random() < 0.7:
         acid = ((aa == 2) & (depth == 2)) | ((aa == 3) & (depth == 3))
-        weight = corruption.weaken_carboxylates(weight, acid & (structure.element[inside] == 8), rng)
-    weight = corruption.weaken_side_chains(weight, depth, rng)
+        weight = corruption.weaken_carboxylates(weight, acid & (element == 8), rng)
+    weight = corruption.weaken_side_chains(weight, depth, residue, rng)
     b = corruption.atomic_b_factors(xyz[inside], structure.bfactor[residue], depth, rng)
     kept = np.ones(len(inside), dtype=bool)
     if zone > 0:

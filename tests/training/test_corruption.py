@@ -24,13 +24,25 @@ def test_carboxylates_alone_are_weakened():
     changed = corruption.weaken_carboxylates(weight, acid, np.random.default_rng(1))
     assert (changed[~acid] == 1).all()
     assert (changed[acid] < 1).all()
-    assert (changed[acid] >= -0.1).all()
+    assert (changed[acid] >= -0.5).all()
+
+
+def test_oxygen_and_nitrogen_alone_are_weakened():
+    element = np.array([6, 7, 8, 16, 8])
+    weights = np.array(
+        [corruption.weaken_polar_atoms(np.ones(5, dtype=np.float32), element, np.random.default_rng(s)) for s in range(99)]
+    )
+    assert (weights[:, [0, 3]] == 1).all()
+    assert np.array_equal(weights[:, 2], weights[:, 4])
+    assert 0.6 <= weights[:, 1].min() < weights[:, 1].max() <= 1.05
+    assert -0.4 <= weights[:, 2].min() < 0 < 0.8 < weights[:, 2].max() <= 0.9
 
 
 def test_side_chains_fade_with_depth():
     depth = np.array([-1, 0, 1, 2, 3, 4])
     weights = [
-        corruption.weaken_side_chains(np.ones(6, dtype=np.float32), depth, np.random.default_rng(seed)) for seed in range(50)
+        corruption.weaken_side_chains(np.ones(6, dtype=np.float32), depth, np.zeros(6, dtype=int), np.random.default_rng(s))
+        for s in range(50)
     ]
     assert all(w[0] == 1 for w in weights)
     assert all((np.diff(w[1:]) <= 1e-6).all() for w in weights)

@@ -1,0 +1,206 @@
+"""Calibration of the picked candidates: how sure is sure.
+
+    python -m cryo2struct.training.calibrate --pack PACK --map MAP --model MODEL
+
+Fits what stands under `picking` in configs/build.yaml on one experimental map that was not trained on and on simulated
+crops of the pack's calibration structures, both with the same weight: slope and offset of the presence log odds
+(Platt 1999), and the temperature of the amino-acid types (Guo et al. 2017).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_softmax
+
+from cryo2struct.dataset.pack import StructurePack
+from cryo2struct.density.normalise import occupied
+from cryo2struct.density.resample import resample
+from cryo2struct.errors import Cryo2StructError
+from cryo2struct.evaluation.ca import Points, ca_points, pair_points, points_of
+from cryo2struct.io.maps import read_map
+from cryo2struct.io.models import read_structure
+from cryo2struct.networks.classifier import Classifier
+from cryo2struct.networks.store import load_classifier
+from cryo2struct.objects import Candidates, DensityMap, FloatArray, GridFrame, IntArray
+from cryo2struct.prediction.inference import predict
+from cryo2struct.prediction.picking import pick_candidates
+from cryo2struct.settings import Settings, data_path, load_settings
+from cryo2struct.training.crops import CROP, CropStream, simulate
+
+RIGHT = 2.0
+"""A candidate is right when it is paired with a C-alpha within so many angstrom."""
+EDGE = 4.0
+"""Candidates nearer than this to the face of a crop do not count: their surroundings are cut off."""
+
+
+@dataclass
+class Picked:
+    """What was picked, and what it should have been.
+
+    Attributes
+    ----------
+    log_odds : (N,) uncalibrated presence log odds
+    right : (N,) 1 where there is a C-alpha
+    type_log_prob : (M, 20) log probabilities of the candidates that are right and whose type is known
+    types : (M,) true types
+    residues : number of C-alphas that could have been found
+    """
+
+    log_odds: FloatArray
+    right: FloatArray
+    type_log_prob: FloatArray
+    types: IntArray
+    residues: int
+
+
+def uncalibrated(settings: Settings) -> Settings:
+    """The settings with all candidates kept and nothing calibrated."""
+    picking = settings.picking.model_copy(
+        update={"threshold": 0.0, "presence_slope": 1.0, "presence_offset": 0.0, "type_temperature": 1.0}
+    )
+    return settings.model_copy(update={"picking": picking})
+
+
+def candidates_of(network: Classifier, density: DensityMap, settings: Settings) -> Candidates:
+    """Candidates in a map of about 1 A."""
+    options = settings.prediction
+    prediction = predict(
+        density,
+        occupied(density.values),
+        network,
+        tile=options.tile,
+        overlap=options.overlap,
+        batch=options.batch,
+        device=torch.device("cpu"),
+    )
+    return pick_candidates(prediction, settings.picking)
+
+
+def compare(candidates: Candidates, truth: Points, inside: FloatArray | None = None) -> Picked:
+    """Pair candidates with the known C-alphas; `inside` (N,) selects the candidates that count."""
+    pairs, _ = pair_points(points_of(candidates), truth, RIGHT)
+    right = np.zeros(len(candidates))
+    right[pairs[:, 0]] = 1
+    chosen = np.ones(len(candidates), dtype=bool) if inside is None else inside.astype(bool)
+    known = pairs[(truth.types[pairs[:, 1]] >= 0) & chosen[pairs[:, 0]]]
+    probability = np.clip(candidates.ca_prob, 1e-6, 1 - 1e-6)
+    return Picked(
+        np.log(probability / (1 - probability))[chosen],
+        right[chosen],
+        np.log(candidates.aa_prob[known[:, 0]] + 1e-4),
+        truth.types[known[:, 1]],
+        len(truth.xyz),
+    )
+
+
+def crops_with_truth(pack: StructurePack, count: int) -> Iterator[tuple[DensityMap, Points]]:
+    """Simulated crops of the calibration structures, and their C-alphas."""
+    stream = CropStream(
+        pack,
+        pack.split("calibrate"),
+        batch_size=1,
+        resolutions=(2.0, 4.0),
+        seed=0,
+        first_batch=0,
+        simulate_here=False,
+    )
+    frame = GridFrame((CROP,) * 3, np.ones(3), np.zeros(3))
+    for number in range(count):
+        batch = stream.batch(number)
+        cell = batch.ca_cell[:, 1:].numpy()
+        xyz = 2 * cell[:, ::-1] + 0.5 + batch.offset.numpy()
+        yield DensityMap(simulate(batch)[0, 0].numpy(), frame), Points(xyz, batch.aa.numpy())
+
+
+def join(parts: list[Picked]) -> Picked:
+    """All parts as one."""
+    return Picked(
+        np.concatenate([p.log_odds for p in parts]),
+        np.concatenate([p.right for p in parts]),
+        np.concatenate([p.type_log_prob for p in parts]),
+        np.concatenate([p.types for p in parts]),
+        sum(p.residues for p in parts),
+    )
+
+
+def fit_presence(sets: list[Picked]) -> tuple[float, float]:
+    """Slope and offset of the presence log odds of highest likelihood, each set with the same weight."""
+
+    def cost(x: FloatArray) -> float:
+        losses = []
+        for part in sets:
+            signed = (2 * part.right - 1) * (x[0] * part.log_odds + x[1])
+            losses.append(np.logaddexp(0, -signed).mean())
+        return float(np.mean(losses))
+
+    slope, offset = minimize(cost, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return float(slope), float(offset)
+
+
+def fit_temperature(sets: list[Picked]) -> float:
+    """Temperature of the types of highest likelihood, each set with the same weight."""
+
+    def cost(log_temperature: float) -> float:
+        scale = np.exp(-log_temperature)
+        return float(
+            np.mean([-log_softmax(p.type_log_prob * scale, axis=1)[np.arange(len(p.types)), p.types].mean() for p in sets])
+        )
+
+    return float(np.exp(minimize_scalar(cost, bounds=(-1.5, 1.5), method="bounded").x))
+
+
+def report(name: str, picked: Picked, slope: float, offset: float) -> None:
+    """Recall and precision over thresholds of the calibrated presence, and the mean presence beside the precision."""
+    presence = 1 / (1 + np.exp(-(slope * picked.log_odds + offset)))
+    print(f"{name}: types right {(picked.type_log_prob.argmax(axis=1) == picked.types).mean():.3f}")
+    print("| threshold | recall | precision | F1 | mean presence |\n|---|---|---|---|---|")
+    for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+        kept = presence >= threshold
+        found = picked.right[kept].sum()
+        recall, precision = found / picked.residues, found / max(1, kept.sum())
+        f1 = 2 * found / max(1, picked.residues + kept.sum())
+        print(f"| {threshold} | {recall:.3f} | {precision:.3f} | {f1:.3f} | {presence[kept].mean():.3f} |")
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Fit the calibration of the candidates.")
+    parser.add_argument("--pack", type=Path, required=True, help="structure pack")
+    parser.add_argument("--map", type=Path, required=True, help="experimental map that was not trained on")
+    parser.add_argument("--model", type=Path, required=True, help="its structure")
+    parser.add_argument("--crops", type=int, default=100, help="number of simulated crops")
+    parser.add_argument("--weights", type=Path, help="folder of weights; those of the package when absent")
+    options = parser.parse_args()
+    try:
+        settings = uncalibrated(load_settings())
+        network, _ = load_classifier(options.weights or data_path("weights"), settings.prediction.weights)
+        density, _ = read_map(options.map)
+        on_map = compare(candidates_of(network, resample(density), settings), ca_points(read_structure(options.model)))
+        simulated = []
+        for crop, truth in crops_with_truth(StructurePack(options.pack), options.crops):
+            found = candidates_of(network, crop, settings)
+            inside = ((found.xyz > EDGE) & (found.xyz < CROP - EDGE)).all(axis=1)
+            part = compare(found, truth, inside)
+            part.residues = int(((truth.xyz > EDGE) & (truth.xyz < CROP - EDGE)).all(axis=1).sum())
+            simulated.append(part)
+    except Cryo2StructError as error:
+        print(f"cryo2struct: {error}", file=sys.stderr)
+        return error.exit_code
+    sets = [on_map, join(simulated)]
+    slope, offset = fit_presence(sets)
+    print(f"presence_slope: {slope:.3f}\npresence_offset: {offset:.3f}\ntype_temperature: {fit_temperature(sets):.3f}\n")
+    for name, picked in zip(("experimental map", "simulated crops"), sets, strict=True):
+        report(name, picked, slope, offset)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
