@@ -73,7 +73,8 @@ def read_map_and_mask(
     )
     chosen = None
     if mask is not None:
-        chosen, more = read_mask(mask, density.frame, voxel_size=options.voxel_size, origin=options.origin)
+        mask_map, more = read_mask(mask, density.frame, voxel_size=options.voxel_size, origin=options.origin)
+        chosen = mask_map.values > 0.5
         warnings += more
     for warning in warnings:
         record.warn(warning)

@@ -1,0 +1,1 @@
+"""Density maps as arrays on grids: resampling, noise, tiles, simulation, Fourier shells."""

@@ -1,0 +1,80 @@
+"""Accuracy and speed of tracing on the synthetic threading cases.
+
+`python benchmarks/tracing.py [--mode default|reference] [--cases NAME ...]` prints a line per case and group:
+`acc` right within 3 A per residue in the map, `r/p` right per residue placed, `placed` placed per residue in the map,
+seconds of the second run, the same two figures of a first-order sparse Viterbi (the floor), and in default mode the
+model's score of the paths found beside that of the true paths: a true path that scores higher was missed by the
+search, one that scores lower is a fault of the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tracing"))
+
+import hmm_cases as cases
+
+from cryo2struct.errors import InputError, NothingToBuildError
+from cryo2struct.objects import Candidates, Sequences
+from cryo2struct.tracing import TracingSettings, trace, trace_reference
+from cryo2struct.tracing.chains import protein_chains
+from cryo2struct.tracing.scores import emission_scores
+from cryo2struct.tracing.tracer import find_placements, make_decoder, symbols_of
+
+
+def search_scores(name: str, candidates: Candidates, sequences: Sequences) -> tuple[float, float]:
+    """Score of the paths found and of the true ones under the default model."""
+    settings = TracingSettings()
+    chains = protein_chains(sequences)
+    emission = emission_scores(candidates, settings)
+    decoder = make_decoder(candidates, settings, settings.link_sd)
+    truth = cases.read_truth(name)
+    true_states = [truth["state"][truth["chain"] == c] for c in range(len(chains))]
+    found = find_placements(candidates, chains, emission, settings, settings.link_sd)
+    return (
+        sum(decoder.score(symbols_of(p.chain), p.path.state, emission) for p in found),
+        sum(decoder.score(symbols_of(c), s, emission) for c, s in zip(chains, true_states, strict=True)),
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mode", choices=["default", "reference"], default="default")
+    parser.add_argument("--cases", nargs="*", default=cases.NAMES)
+    arguments = parser.parse_args()
+    run = trace if arguments.mode == "default" else trace_reference
+    print(f"{'case':16s}   acc   r/p placed seconds floor acc   r/p  found   true score")
+    groups: dict[str, list[tuple[float, ...]]] = {}
+    for name in arguments.cases:
+        candidates, sequences = cases.read_case(name)
+        try:
+            run(candidates, sequences)
+            begin = time.perf_counter()
+            result = run(candidates, sequences)
+            seconds = time.perf_counter() - begin
+            score = cases.score_case(name, result, sequences)
+        except (InputError, NothingToBuildError) as error:
+            print(f"{name:16s} {error}")
+            continue
+        scores = search_scores(name, candidates, sequences) if arguments.mode == "default" else (np.nan, np.nan)
+        row = (*score, seconds, *cases.FLOOR[cases.group_of(name)], *scores)
+        groups.setdefault(cases.group_of(name), []).append(row)
+        _print(name, row)
+    print("\ngroup means")
+    for group, rows in groups.items():
+        _print(group, tuple(np.mean(rows, axis=0)))
+
+
+def _print(label: str, row: tuple[float, ...]) -> None:
+    print("{:16s} {:.3f} {:.3f}  {:.2f}   {:.2f}    {:.3f}   {:.3f} {:7.0f} {:7.0f}".format(label, *row))
+
+
+if __name__ == "__main__":
+    main()

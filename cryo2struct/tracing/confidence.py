@@ -1,0 +1,73 @@
+"""How sure the register of a traced residue is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryo2struct.objects import FloatArray, IntArray
+from cryo2struct.tracing.chains import Chain
+from cryo2struct.tracing.parameters import TracingSettings
+from cryo2struct.tracing.scores import N_TYPES
+from hmm.sparse import Path
+
+
+def runs_of(positions: IntArray, opens: NDArray[np.bool_], largest_step: int) -> list[IntArray]:
+    """Split sorted positions where a new piece opens or where more than a link's steps lie between."""
+    if len(positions) == 0:
+        return []
+    pieces = np.cumsum(opens)[positions]
+    cuts = np.flatnonzero((np.diff(positions) > largest_step) | (np.diff(pieces) > 0)) + 1
+    return list(np.split(positions, cuts))
+
+
+def register_probability(
+    chains: list[Chain], paths: list[Path], emission: FloatArray, settings: TracingSettings
+) -> list[FloatArray]:
+    """Probability per residue (0 where not placed) that its neighbourhood is in register, per chain (L,).
+
+    The candidates in a window along the traced piece are held fixed and every other place of every sequence, in
+    both directions, is compared for its types: softmax of the sums of log odds over the window, each place equally
+    likely beforehand. Sequences are joined in a ring, so places that run over an end take part as well. One more
+    competitor is a path that is nowhere right, which the search lifts to about `chance_evidence`.
+    """
+    first_of: dict[int, int] = {}
+    distinct: list[IntArray] = []
+    for chain in chains:
+        if chain.entity not in first_of:
+            first_of[chain.entity] = sum(map(len, distinct))
+            distinct.append(chain.types)
+    ring = np.concatenate(distinct)
+    shown = emission[np.where(ring >= 0, ring, N_TYPES)].astype(np.float32) / settings.register_temperature
+    result: list[FloatArray] = []
+    for chain, path in zip(chains, paths, strict=True):
+        probability = np.zeros(len(chain.types))
+        for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
+            probability[run] = _run_probability(run, path.state[run], first_of[chain.entity], shown, settings)
+        result.append(probability)
+    return result
+
+
+def _run_probability(
+    run: IntArray, states: IntArray, first: int, shown: FloatArray, settings: TracingSettings
+) -> FloatArray:
+    """Softmax probability (n,) of the traced place among all of them; `shown` is (places, N)."""
+    n_places, width = len(shown), 2 * settings.register_window + 1
+    along = run - run[0]
+    # at the ends of a run the window stays inside
+    begin = np.clip(np.arange(len(run)) - settings.register_window, 0, max(len(run) - width, 0))
+    end = np.minimum(begin + width, len(run))
+    places = np.arange(n_places)
+    evidence = []
+    for sign in (1, -1):
+        rows = (places[None, :] + sign * along[:, None]) % n_places
+        sums = np.zeros((len(run) + 1, n_places), np.float32)
+        np.cumsum(shown[rows, states[:, None]], axis=0, out=sums[1:])
+        evidence.append(sums[end] - sums[begin])
+    traced = evidence[0][:, first + run[0]]
+    chance = settings.chance_evidence / settings.register_temperature
+    top = np.maximum(np.maximum(evidence[0].max(axis=1), evidence[1].max(axis=1)), chance)
+    total = sum(np.exp(part - top[:, None]).sum(axis=1) for part in evidence) + np.exp(chance - top)
+    # the same letters elsewhere (another entity with that stretch) are the same register
+    same = (np.abs(evidence[0] - traced[:, None]) < 1e-4).sum(axis=1)
+    return np.asarray(same * np.exp(traced - top) / total, dtype=np.float64)

@@ -1,0 +1,78 @@
+"""From candidates to the scores of the sparse model: emissions and links."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray
+from cryo2struct.tracing.parameters import TracingSettings
+from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
+from hmm.sparse import Links, links_from_pairs
+
+STEP_MEAN = np.array([3.8, 6.0, 7.6, 9.3, 11.2])
+STEP_SD = np.array([0.04, 0.65, 2.0, 2.8, 3.3])
+"""Distance of C-alphas 1 to 5 residues apart, mean and standard deviation in angstrom, in perfect models."""
+
+MAX_LINK_COST = 6.0
+"""Links that cost more than this for their distance and for what they skip are not made, nats."""
+
+N_TYPES = len(AMINO_ACIDS)
+"""Row of the emissions for a residue of unknown type."""
+
+
+def emission_scores(candidates: Candidates, settings: TracingSettings) -> NDArray[np.float64]:
+    """Emissions (21, N), nats: log odds of each amino acid against the background; the last row is for unknown types.
+
+    A residue of unknown type is as likely at one candidate as at another: its log odds are 0.
+    """
+    background = BACKGROUND[[PUBLISHED_ORDER.index(letter) for letter in AMINO_ACIDS]]
+    probability = np.asarray(candidates.aa_prob, dtype=np.float64).T + 1e-6
+    odds = np.log(probability / probability.sum(axis=0) / background[:, None]) / settings.type_temperature
+    emission = np.vstack([np.clip(odds, -settings.type_cap, settings.type_cap), np.zeros(len(candidates))])
+    if candidates.nonprotein_prob is not None:
+        emission += np.log1p(-np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 0.95))
+    return emission
+
+
+def make_links(candidates: Candidates, settings: TracingSettings, link_sd: float) -> Links:
+    """All links between candidates at plausible distances, for 1 to `skip_steps` residues.
+
+    Wider links than `settings.link_sd` pay for it as a normal density does.
+    """
+    xyz = np.asarray(candidates.xyz, dtype=np.float64)
+    steps = settings.skip_steps
+    sd = np.hypot(STEP_SD, link_sd)
+    furthest = float((STEP_MEAN + sd * np.sqrt(2 * MAX_LINK_COST))[:steps].max())
+    pairs = cKDTree(xyz).query_pairs(furthest, output_type="ndarray")
+    source, target = np.concatenate([pairs, pairs[:, ::-1]]).T
+    vector = xyz[target] - xyz[source]
+    distance = np.maximum(np.linalg.norm(vector, axis=1), 1e-6)
+    direction = _direction_scores(candidates, settings, source, target, vector / distance[:, None])
+    columns = []
+    for k in range(1, steps + 1):
+        cost = 0.5 * ((distance - STEP_MEAN[k - 1]) / sd[k - 1]) ** 2
+        if k > 1:
+            cost += settings.skip_open + settings.skip_extend * (k - 2)
+        near = np.flatnonzero(cost < MAX_LINK_COST)
+        score = settings.link_bonus - np.log(link_sd / settings.link_sd) - cost[near]
+        if k == 1:
+            score += direction[near]
+        columns.append((source[near], target[near], np.full(len(near), k), score))
+    return links_from_pairs(len(xyz), steps, *(np.concatenate(column) for column in zip(*columns, strict=True)))
+
+
+def _direction_scores(
+    candidates: Candidates, settings: TracingSettings, source: FloatArray, target: FloatArray, unit: FloatArray
+) -> FloatArray:
+    """Log odds of the directions predicted at both ends of the links, against directions at random."""
+    total = np.zeros(len(unit))
+    kappa, outliers = settings.direction_kappa, settings.direction_outliers
+    for vectors, ends, sign in ((candidates.next_vec, source, 1.0), (candidates.prev_vec, target, -1.0)):
+        if vectors is not None:
+            cosine = sign * np.einsum("ij,ij->i", np.asarray(vectors, dtype=np.float64)[ends], unit)
+            # von Mises-Fisher density over the uniform one
+            ratio = kappa / np.sinh(kappa) * np.exp(kappa * np.nan_to_num(cosine))
+            total += np.log(outliers + (1 - outliers) * ratio)
+    return settings.direction_weight * total

@@ -1,0 +1,156 @@
+"""The default tracing mode: sparse decoding of all chains, and what of it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryo2struct.errors import InputError, NothingToBuildError
+from cryo2struct.objects import Candidates, FloatArray, IntArray, Sequences, Trace
+from cryo2struct.tracing.chains import Chain, protein_chains
+from cryo2struct.tracing.confidence import register_probability, runs_of
+from cryo2struct.tracing.gaps import fill_gaps
+from cryo2struct.tracing.parameters import TracingSettings
+from cryo2struct.tracing.scores import N_TYPES, STEP_MEAN, STEP_SD, emission_scores, make_links
+from hmm.sparse import Competition, Decoder, Path, decode_chains
+
+REACH = (5.0, 3.8)
+"""A piece starts within 3.8 angstrom per residue, and 5 more, of the end of the piece before."""
+
+COARSE_BELOW = 0.6
+"""Share of the residues expected right below which wider links are tried as well."""
+
+BEND_CAP = 8.0
+"""Largest z^2 / 2 of the distance of C-alphas two residues apart."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A chain, its path, and per residue (L,) the probability that it is in register (0 where not placed)."""
+
+    chain: Chain
+    path: Path
+    register: FloatArray
+
+
+def trace(candidates: Candidates, sequences: Sequences, settings: TracingSettings | None = None) -> Trace:
+    """Thread the protein chains through the candidates; what cannot be placed with confidence is left out.
+
+    The result does not depend on the order of the sequences but for the numbers of entities.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        Optional fields are used where present: directions, probability of not being protein.
+    sequences : Sequences
+    settings : TracingSettings, optional
+
+    Returns
+    -------
+    Trace
+        Sorted by entity, copy, position. `register_prob` is the probability, given the predicted types, that the
+        neighbourhood of the residue is in this register and direction and not in another one of any sequence.
+
+    Raises
+    ------
+    NothingToBuildError
+        No candidates, or no residue could be placed.
+    InputError
+        No protein sequence, or a letter that is no amino acid.
+    """
+    settings = settings or TracingSettings()
+    if len(candidates) == 0:
+        raise NothingToBuildError("candidates: none found; nothing to trace")
+    chains = canonical_order(protein_chains(sequences))
+    if not chains:
+        raise InputError("sequences: no protein in them; tracing needs at least one")
+    emission = emission_scores(candidates, settings)
+    placements = find_placements(candidates, chains, emission, settings, settings.link_sd)
+    most = min(sum(len(chain.types) for chain in chains), len(candidates))
+    if expected_right(placements, settings) < COARSE_BELOW * most:
+        coarse = find_placements(candidates, chains, emission, settings, settings.coarse_link_sd)
+        placements = max(placements, coarse, key=lambda found: expected_right(found, settings))
+    return _build_trace(candidates, placements, settings)
+
+
+def canonical_order(chains: list[Chain]) -> list[Chain]:
+    """Chains sorted by what they are and not by where they stood: longest first, then by types, then by copy."""
+    return sorted(chains, key=lambda chain: (-len(chain.types), tuple(chain.types), chain.copy))
+
+
+def symbols_of(chain: Chain) -> IntArray:
+    """Rows of the emissions for the residues of a chain."""
+    return np.where(chain.types >= 0, chain.types, N_TYPES)
+
+
+def make_decoder(candidates: Candidates, settings: TracingSettings, link_sd: float) -> Decoder:
+    """The sparse model of the candidates, and how it is searched."""
+    return Decoder(
+        links=make_links(candidates, settings, link_sd),
+        xyz=np.ascontiguousarray(candidates.xyz, dtype=np.float64),
+        # along the line of i and i + 2 the noise of two positions counts a little less than in a link
+        bend=(STEP_MEAN[1], float(np.hypot(STEP_SD[1], 0.9 * link_sd)), settings.bend_weight, BEND_CAP),
+        break_cost=settings.break_cost,
+        reach=REACH,
+        beam=settings.beam,
+        width=settings.width,
+    )
+
+
+def find_placements(
+    candidates: Candidates,
+    chains: list[Chain],
+    emission: NDArray[np.float64],
+    settings: TracingSettings,
+    link_sd: float,
+) -> list[Placement]:
+    """Paths of all chains under the sparse model, with the probability that each residue is in register."""
+    decoder = make_decoder(candidates, settings, link_sd)
+    competition = Competition(settings.rounds, settings.present_price, settings.history_price)
+    paths = decode_chains(decoder, [symbols_of(chain) for chain in chains], emission, competition)
+    register = register_probability(chains, paths, emission, settings)
+    return [Placement(*row) for row in zip(chains, paths, register, strict=True)]
+
+
+def expected_right(placements: list[Placement], settings: TracingSettings) -> float:
+    """Number of residues expected to be right among those that are trusted."""
+    return sum(float(p.register[p.register >= settings.min_register].sum()) for p in placements)
+
+
+def _build_trace(candidates: Candidates, placements: list[Placement], settings: TracingSettings) -> Trace:
+    """Rows of what is trusted, with interpolated residues, in the order of the sequences."""
+    ca_prob = np.clip(np.asarray(candidates.ca_prob, dtype=np.float64), 0, 1)
+    if candidates.nonprotein_prob is not None:
+        ca_prob = ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1))
+    blocks = []
+    for placement in placements:
+        path = placement.path
+        trusted = np.flatnonzero((path.state >= 0) & (placement.register >= settings.min_register))
+        for run in runs_of(trusted, path.opens, settings.skip_steps):
+            if len(run) < settings.min_segment:
+                continue
+            states = path.state[run]
+            xyz = np.asarray(candidates.xyz, dtype=np.float64)[states]
+            rows = fill_gaps(run, xyz, states, ca_prob[states], placement.register[run], settings)
+            blocks.append((placement.chain, rows))
+    if not blocks:
+        raise NothingToBuildError(
+            f"trace: none of the {sum(len(p.register) for p in placements)} residues could be placed on "
+            f"{len(candidates)} candidates; check that map and sequences belong together"
+        )
+    blocks.sort(key=lambda block: (block[0].entity, block[0].copy, block[1].position[0]))
+    lengths = [len(rows.position) for _, rows in blocks]
+    place = np.concatenate([rows.place_prob for _, rows in blocks])
+    in_register = np.concatenate([rows.register_prob for _, rows in blocks])
+    return Trace(
+        entity=np.repeat([chain.entity for chain, _ in blocks], lengths),
+        copy=np.repeat([chain.copy for chain, _ in blocks], lengths),
+        position=np.concatenate([rows.position for _, rows in blocks]),
+        candidate=np.concatenate([rows.candidate for _, rows in blocks]),
+        xyz=np.concatenate([rows.xyz for _, rows in blocks]),
+        confidence=place * in_register,
+        place_prob=place,
+        register_prob=in_register,
+    )

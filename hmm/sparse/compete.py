@@ -1,0 +1,126 @@
+"""Chains that compete for states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.sparse.decode import Decoder, Path
+from hmm.sparse.exchange import exchange_tails
+
+
+@dataclass(frozen=True)
+class Competition:
+    """How the price of a contested state grows.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds of negotiation; 0 decodes the chains one after another.
+    present : float
+        Price, per round gone by, of a state that another chain uses now.
+    history : float
+        What is added for good to the price of a state after each round in which more than one chain used it.
+    """
+
+    rounds: int
+    present: float
+    history: float
+
+
+def decode_chains(
+    decoder: Decoder,
+    chains: Sequence[NDArray[np.integer[Any]]],
+    emission: NDArray[np.float64],
+    competition: Competition,
+) -> list[Path]:
+    """Paths of all chains in which no state is used twice.
+
+    Every chain is decoded with prices on the states: one that rises round by round for states that other chains
+    use at that moment, and one that remembers how long a state was contested, between chains or by two places of
+    the same chain, so that it ends where most is lost without it. Meanwhile a chain may use a state more than once.
+    In the end the chains are decoded once more, best score first, each state once, with the remembered prices and
+    without; the better total without prices is kept.
+
+    Parameters
+    ----------
+    chains : symbols of each chain, (L,) int; ties between chains go to the earlier one
+    emission : (symbols, N)
+
+    Notes
+    -----
+    Negotiated congestion (McMurchie & Ebeling 1995, PathFinder) on the paths of a hidden Markov model; the
+    remembered prices are Lagrange multipliers of the condition that a state is used once.
+    """
+    n_states = emission.shape[1]
+    history = np.zeros(n_states)
+    paths: list[Path | None] = [None] * len(chains)
+    uses = np.zeros((len(chains), n_states), dtype=np.int64)
+    for number in range(competition.rounds):
+        present = competition.present * (number + 1)
+        for c, symbols in enumerate(chains):
+            everywhere = uses.sum(axis=0)
+            # what nobody contests is left alone once the first exchanges are over
+            if number > 1 and (everywhere[uses[c] > 0] <= 1).all():
+                continue
+            path = decoder.decode(symbols, emission - (history + present * (everywhere - uses[c])), once=False)
+            uses[c] = np.bincount(path.state[path.state >= 0], minlength=n_states)
+            paths[c] = path
+        contested = np.maximum(uses.sum(axis=0) - 1, 0)
+        if not contested.any():
+            break
+        history += competition.history * contested
+    priced = _close_in_turn(decoder, chains, emission - history, paths)
+    if not history.any():
+        return priced
+    # prices can overshoot where the emissions say little: then the plain decoding in turn scores higher
+    plain = _close_in_turn(decoder, chains, emission, [None] * len(chains))
+    return max(priced, plain, key=lambda found: _total(decoder, chains, found, emission))
+
+
+def _close_in_turn(
+    decoder: Decoder,
+    chains: Sequence[NDArray[np.integer[Any]]],
+    emission: NDArray[np.float64],
+    paths: Sequence[Path | None],
+) -> list[Path]:
+    """Keep paths that share no state, best score first; decode the others over what is left."""
+    free = emission.copy()
+    final: list[Path | None] = [None] * len(chains)
+    order = sorted(range(len(chains)), key=lambda c: -(paths[c].score if paths[c] else 0.0))  # type: ignore[union-attr]
+    for c in order:
+        path = paths[c]
+        used = path.state[path.state >= 0] if path else np.empty(0, np.int64)
+        if path is None or np.isneginf(free[0, used]).any() or len(set(used.tolist())) < len(used):
+            path = decoder.decode(chains[c], free)
+        free[:, path.state[path.state >= 0]] = -np.inf
+        final[c] = path
+    return _exchange_all(decoder, chains, [path for path in final if path is not None], emission)
+
+
+def _exchange_all(
+    decoder: Decoder,
+    chains: Sequence[NDArray[np.integer[Any]]],
+    paths: list[Path],
+    emission: NDArray[np.float64],
+) -> list[Path]:
+    """Exchange tails between all pairs of identical chains."""
+    for a in range(len(chains)):
+        for b in range(a + 1, len(chains)):
+            if np.array_equal(chains[a], chains[b]):
+                paths[a], paths[b] = exchange_tails(decoder, chains[a], paths[a], paths[b], emission)
+    return paths
+
+
+def _total(
+    decoder: Decoder,
+    chains: Sequence[NDArray[np.integer[Any]]],
+    paths: Sequence[Path],
+    emission: NDArray[np.float64],
+) -> float:
+    """Score of all paths without prices."""
+    return sum(decoder.score(symbols, path.state, emission) for symbols, path in zip(chains, paths, strict=True))

@@ -1,0 +1,115 @@
+"""Decoding one chain of symbols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.sparse._kernels import best_path, walk
+from hmm.sparse.links import Links
+
+
+@dataclass(frozen=True)
+class Path:
+    """States of one chain.
+
+    Attributes
+    ----------
+    state : (L,) int
+        -1 where a symbol has none.
+    opens : (L,) bool
+        Whether the symbol starts a new piece, without a link to what came before.
+    score : float
+        Sum of emissions, links and breaks.
+    """
+
+    state: NDArray[np.int64]
+    opens: NDArray[np.bool_]
+    score: float
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A sparse model and how it is searched.
+
+    The score of a path is the sum of its emissions, of its links, of a term for the distance between states two
+    symbols apart, and `-break_cost` for each piece after the first. A path starts and ends anywhere; symbols outside
+    its pieces cost nothing. Up to `beam` hypotheses are kept per symbol and state, each of which never enters a state
+    twice; a hypothesis that is worse than the best path so far minus the break cost is dropped, which is exact but
+    for the visited states and the reach.
+
+    Attributes
+    ----------
+    links : Links
+    xyz : (N, 3) float64
+        Positions of the states.
+    bend : tuple of float
+        Mean, sd, weight and cap of the term for states two symbols apart: `-weight * min(z^2 / 2, cap)`.
+    break_cost : float
+    reach : tuple of float
+        A new piece starts within `reach[0] + reach[1] * n` of the end of the one before, n symbols earlier.
+    beam : int
+        Hypotheses per symbol and state.
+    width : int
+        Hypotheses per symbol.
+    """
+
+    links: Links
+    xyz: NDArray[np.float64]
+    bend: tuple[float, float, float, float]
+    break_cost: float
+    reach: tuple[float, float]
+    beam: int = 1
+    width: int = 1000
+
+    def decode(self, symbols: NDArray[np.integer[Any]], emission: NDArray[np.float64], once: bool = True) -> Path:
+        """Path of the best score found for symbols (L,) with emissions (symbols, N); -inf closes a state.
+
+        Without `once`, a path may come back to a state after two or more others: a relaxed problem, for
+        which two hypotheses per symbol and state are enough.
+        """
+        state, opens, score = best_path(
+            np.ascontiguousarray(symbols, dtype=np.int64),
+            emission,
+            self.links.start,
+            self.links.target,
+            self.links.score,
+            self.xyz,
+            np.array(self.bend, dtype=np.float64),
+            self.break_cost,
+            np.array(self.reach, dtype=np.float64),
+            self.beam if once else min(self.beam, 2),
+            self.width,
+            once,
+        )
+        return Path(state, opens, score)
+
+    def score(
+        self, symbols: NDArray[np.integer[Any]], state: NDArray[np.integer[Any]], emission: NDArray[np.float64]
+    ) -> float:
+        """Score of a given path (L,), -1 where a symbol has no state; a missing link counts as a break."""
+        return self._walk(symbols, state, emission)[0]
+
+    def opens(self, state: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Where (L,) a path has no link from the state before."""
+        nothing = np.zeros((1, len(self.xyz)))
+        return self._walk(np.zeros(len(state), np.int64), state, nothing)[1]
+
+    def _walk(
+        self, symbols: NDArray[np.integer[Any]], state: NDArray[np.integer[Any]], emission: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.bool_]]:
+        score, opens = walk(
+            np.ascontiguousarray(symbols, dtype=np.int64),
+            np.ascontiguousarray(state, dtype=np.int64),
+            emission,
+            self.links.start,
+            self.links.target,
+            self.links.score,
+            self.xyz,
+            np.array(self.bend, dtype=np.float64),
+            self.break_cost,
+        )
+        return float(score), opens

@@ -1,0 +1,141 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hmm.sparse import Competition, Decoder, decode_chains, links_from_pairs
+
+STEPS = 2
+
+
+def random_decoder(seed, n_states, break_cost, beam=1000):
+    rng = np.random.default_rng(seed)
+    every = itertools.product(range(n_states), range(n_states), (1, 2))
+    pairs = [(p, s, k) for p, s, k in every if p != s and rng.random() < 0.6]
+    source, target, step = np.array(pairs, dtype=int).reshape(-1, 3).T
+    links = links_from_pairs(n_states, STEPS, source, target, step, rng.normal(-0.3, 1, len(pairs)))
+    decoder = Decoder(
+        links,
+        rng.normal(0, 3, (n_states, 3)),
+        bend=(6.0, 1.0, 0.5, 3.0),
+        break_cost=break_cost,
+        reach=(1e9, 0.0),
+        beam=beam,
+        width=100_000,
+    )
+    return decoder, rng.normal(0.3, 1.5, (3, n_states)), rng
+
+
+def all_paths(n_states, length):
+    """Every assignment of distinct states, or none (-1), to the symbols."""
+    for path in itertools.product(range(-1, n_states), repeat=length):
+        used = [s for s in path if s >= 0]
+        if used and len(used) == len(set(used)):
+            yield np.array(path)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 4), st.integers(1, 4))
+def test_one_piece_equals_brute_force(seed, n_states, length):
+    decoder, emission, rng = random_decoder(seed, n_states, break_cost=1e6)
+    symbols = rng.integers(0, 3, length)
+    path = decoder.decode(symbols, emission)
+    best = max(0.0, max(decoder.score(symbols, p, emission) for p in all_paths(n_states, length)))
+    assert path.score == pytest.approx(best)
+    if best > 0:
+        assert decoder.score(symbols, path.state, emission) == pytest.approx(best)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 4), st.integers(2, 4))
+def test_pieces_are_valid_and_never_better_than_brute_force(seed, n_states, length):
+    decoder, emission, rng = random_decoder(seed, n_states, break_cost=0.7)
+    symbols = rng.integers(0, 3, length)
+    path = decoder.decode(symbols, emission)
+    placed = path.state[path.state >= 0]
+    assert len(set(placed)) == len(placed)
+    best = max(0.0, max(brute_score(decoder, symbols, p, emission) for p in all_paths(n_states, length)))
+    assert path.score <= best + 1e-9
+
+
+def brute_score(decoder, symbols, path, emission):
+    """Best score over all choices of where an allowed link is a break instead."""
+    placed = np.flatnonzero(path >= 0)
+    best = -np.inf
+    for cuts in itertools.product([False, True], repeat=len(placed) - 1):
+        pieces = np.split(placed, np.flatnonzero(cuts) + 1)
+        total = -decoder.break_cost * (len(pieces) - 1)
+        for piece in pieces:
+            alone = np.full(len(path), -1)
+            alone[piece] = path[piece]
+            total += decoder.score(symbols, alone, emission)
+        best = max(best, total)
+    return best
+
+
+def test_breaks_are_found():
+    n_states = 6
+    source = np.array([0, 1, 3, 4])
+    links = links_from_pairs(n_states, 1, source, source + 1, np.ones(4, int), np.zeros(4))
+    xyz = np.zeros((n_states, 3))
+    xyz[3:] += 20
+    emission = np.where(np.eye(n_states) > 0, 2.0, -9.0)
+    symbols = np.array([0, 1, 2, 3, 4, 5])
+    decoder = Decoder(links, xyz, (6.0, 1.0, 0.0, 1.0), 3.0, (40.0, 0.0))
+    path = decoder.decode(symbols, emission)
+    assert path.state.tolist() == [0, 1, 2, 3, 4, 5]
+    assert path.opens.tolist() == [True, False, False, True, False, False]
+    assert path.score == pytest.approx(12 - 3)
+    out_of_reach = Decoder(links, xyz, (6.0, 1.0, 0.0, 1.0), 3.0, (10.0, 0.0))
+    assert out_of_reach.decode(symbols, emission).state.tolist() in ([0, 1, 2, -1, -1, -1], [-1, -1, -1, 3, 4, 5])
+
+
+def test_nothing_is_placed_where_nothing_fits():
+    decoder, emission, _ = random_decoder(0, 4, 3.0)
+    path = decoder.decode(np.array([0, 1, 2]), np.full_like(emission, -20.0))
+    assert path.state.tolist() == [-1, -1, -1]
+    assert path.score == 0
+
+
+def two_tracks():
+    """States 0..3 are a track, 4..7 another one."""
+    source = np.array([0, 1, 2, 4, 5, 6])
+    links = links_from_pairs(8, 1, source, source + 1, np.ones(6, int), np.zeros(6))
+    return Decoder(links, np.zeros((8, 3)), (0.0, 1.0, 0.0, 1.0), 50.0, (1e9, 0.0))
+
+
+def test_identical_chains_take_different_tracks():
+    emission = np.tile(np.array([1.0, 1, 1, 1, 0.9, 0.9, 0.9, 0.9]), (1, 1))
+    paths = decode_chains(two_tracks(), [np.zeros(4, int)] * 2, emission, Competition(10, 0.4, 0.3))
+    assert sorted(path.state.tolist() for path in paths) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_the_chain_that_loses_most_keeps_contested_states():
+    # both chains like track 0 best; the second hardly loses on track 1, the first loses all
+    emission = np.array([[2.0] * 4 + [-1.0] * 4, [2.2] * 4 + [1.8] * 4])
+    first, second = np.zeros(4, int), np.ones(4, int)
+    for chains in ([first, second], [second, first]):
+        paths = decode_chains(two_tracks(), chains, emission, Competition(20, 0.1, 0.1))
+        states = {int(chain[0]): path.state.tolist() for chain, path in zip(chains, paths, strict=True)}
+        assert states == {0: [0, 1, 2, 3], 1: [4, 5, 6, 7]}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_state_is_used_twice(seed):
+    decoder, emission, rng = random_decoder(seed, 8, break_cost=1.0, beam=2)
+    chains = [rng.integers(0, 3, 5) for _ in range(3)]
+    paths = decode_chains(decoder, chains, emission, Competition(4, 0.3, 0.2))
+    used = np.concatenate([path.state[path.state >= 0] for path in paths])
+    assert len(set(used)) == len(used)
+
+
+def test_links_are_grouped_by_source_and_step():
+    links = links_from_pairs(
+        3, 2, np.array([2, 0, 0, 0]), np.array([1, 2, 1, 2]), np.array([1, 2, 1, 1]), np.array([1.0, 2, 3, 4])
+    )
+    assert links.start.tolist() == [[0, 2, 3], [3, 3, 3], [3, 4, 4]]
+    assert links.target.tolist() == [1, 2, 2, 1]
+    assert links.score.tolist() == [3, 4, 2, 1]

@@ -1,0 +1,84 @@
+"""The synthetic threading cases in tests/data/hmm_cases: reading and scoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from cryo2struct.objects import Candidates, Entity, Sequences, Trace
+
+FOLDER = Path(__file__).parents[1] / "data" / "hmm_cases"
+NAMES = sorted(path.name.split(".")[0] for path in FOLDER.glob("*.fasta"))
+FLOOR = {
+    "absent": (0.681, 0.796),
+    "copies": (0.672, 0.707),
+    "easy": (1.000, 1.000),
+    "hard": (0.091, 0.120),
+    "hard_vectors": (0.091, 0.120),
+    "medium": (0.893, 0.960),
+    "nomissing": (0.997, 0.998),
+    "nonprotein": (0.893, 0.966),
+    "s500": (0.887, 0.963),
+    "s700": (0.909, 0.972),
+    "s1000": (0.744, 0.811),
+}
+"""What a first-order sparse Viterbi reaches per group: right / in map, right / placed (3 decimals)."""
+
+
+class Score(NamedTuple):
+    """Right within 3 A of the residue's own CA, per residue in the map and per residue placed."""
+
+    accuracy: float
+    precision: float
+    placed_per_in_map: float
+
+
+def group_of(name: str) -> str:
+    return name.rsplit("_", 1)[0]
+
+
+def read_case(name: str) -> tuple[Candidates, Sequences]:
+    arrays = np.load(FOLDER / f"{name}.candidates.npz")
+    lines = (FOLDER / f"{name}.fasta").read_text().splitlines()
+    entities = []
+    for header, letters in zip(lines[::2], lines[1::2], strict=True):
+        chains = tuple(header.split("|")[1].replace(",", "").split()[1:])
+        entities.append(Entity(header[1:].split("|")[0], letters, len(chains), "protein", chains))
+    return Candidates(**{key: arrays[key] for key in arrays.files}), Sequences(tuple(entities))
+
+
+def read_truth(name: str) -> dict[str, NDArray]:
+    with np.load(FOLDER / f"{name}.truth.npz") as arrays:
+        return dict(arrays)
+
+
+def states_of(trace: Trace, sequences: Sequences) -> NDArray[np.int64]:
+    """Candidate of every FASTA residue (entities in order, their copies in order), -1 where not placed."""
+    copies = [entity.copies or 1 for entity in sequences.entities]
+    lengths = np.array([len(entity.letters) for entity in sequences.entities])
+    first = np.concatenate([[0], np.cumsum(lengths * copies)])
+    states = np.full(first[-1], -1)
+    states[first[trace.entity] + trace.copy * lengths[trace.entity] + trace.position] = trace.candidate
+    return states
+
+
+def score_case(name: str, trace: Trace, sequences: Sequences, tolerance: float = 3.0) -> Score:
+    """Score with the best assignment of whole traced copies to whole true copies."""
+    truth, state = read_truth(name), states_of(trace, sequences)
+    xyz = np.load(FOLDER / f"{name}.candidates.npz")["xyz"]
+    placed, right, chain = state >= 0, 0, 0
+    for entity in sequences.entities:
+        rows = [np.flatnonzero(truth["chain"] == chain + k) for k in range(entity.copies or 1)]
+        table = np.zeros((len(rows), len(rows)))
+        for i, mine in enumerate(rows):
+            for j, theirs in enumerate(rows):
+                distance = np.linalg.norm(xyz[state[mine]] - truth["xyz"][theirs], axis=1)
+                table[i, j] = (placed[mine] & (distance <= tolerance)).sum()
+        right += int(table[linear_sum_assignment(-table)].sum())
+        chain += len(rows)
+    in_map = truth["in_map"].sum()
+    return Score(right / in_map, right / max(1, placed.sum()), placed.sum() / in_map)

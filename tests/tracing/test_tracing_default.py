@@ -1,0 +1,165 @@
+from dataclasses import replace
+
+import hmm_cases as cases
+import numpy as np
+import pytest
+
+from cryo2struct.errors import InputError, NothingToBuildError
+from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
+from cryo2struct.tracing import TracingSettings, trace
+from cryo2struct.tracing.chains import protein_chains
+from cryo2struct.tracing.confidence import register_probability
+from cryo2struct.tracing.scores import emission_scores
+from hmm.sparse import Path
+
+GROUPS = sorted(cases.FLOOR)
+
+
+@pytest.fixture(scope="module")
+def results():
+    """Traces of all cases."""
+    answers = {}
+    for name in cases.NAMES:
+        candidates, sequences = cases.read_case(name)
+        answers[name] = (candidates, sequences, trace(candidates, sequences))
+    return answers
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_not_below_a_first_order_viterbi(results, group):
+    scores = [
+        cases.score_case(name, result, sequences)
+        for name, (_, sequences, result) in results.items()
+        if cases.group_of(name) == group
+    ]
+    accuracy, precision, _ = np.mean(scores, axis=0)
+    assert accuracy >= cases.FLOOR[group][0] - 5e-4
+    assert precision >= cases.FLOOR[group][1] - 5e-4
+
+
+def test_rows_are_sound(results):
+    for candidates, sequences, result in results.values():
+        real = result.candidate >= 0
+        assert np.allclose(result.xyz[real], candidates.xyz[result.candidate[real]])
+        assert len(set(result.candidate[real])) == real.sum()
+        keys = list(zip(result.entity, result.copy, result.position, strict=True))
+        assert keys == sorted(set(keys))
+        for values in (result.confidence, result.place_prob, result.register_prob):
+            assert values.min() >= 0
+            assert values.max() <= 1
+        for entity, copy, position in keys:
+            assert copy < (sequences.entities[entity].copies or 1)
+            assert position < len(sequences.entities[entity].letters)
+
+
+def test_interpolated_residues_are_mostly_right(results):
+    distances = []
+    for name, (_, sequences, result) in results.items():
+        if cases.group_of(name) not in ("medium", "s500", "nonprotein"):
+            continue
+        truth = cases.read_truth(name)
+        filled = result.candidate < 0
+        chain_of = {(chain.entity, chain.copy): c for c, chain in enumerate(protein_chains(sequences))}
+        for entity, copy, position, xyz in zip(
+            result.entity[filled], result.copy[filled], result.position[filled], result.xyz[filled], strict=True
+        ):
+            row = np.flatnonzero(truth["chain"] == chain_of[entity, copy])[position]
+            distances.append(np.linalg.norm(truth["xyz"][row] - xyz))
+    assert len(distances) > 50
+    assert np.mean(np.array(distances) < 3) > 0.7
+
+
+@pytest.mark.parametrize("name", ["copies_4", "absent_3", "s1000_2", "s1000_4"])
+def test_order_of_the_sequences_only_renames(results, name):
+    candidates, sequences, expected = results[name]
+    n = len(sequences.entities)
+    result = trace(candidates, Sequences(sequences.entities[::-1]))
+    rows = zip(n - 1 - result.entity, result.copy, result.position, result.candidate, strict=True)
+    mine = zip(expected.entity, expected.copy, expected.position, expected.candidate, strict=True)
+    assert sorted(rows) == sorted(mine)
+
+
+def test_the_same_input_gives_the_same_trace(results):
+    candidates, sequences, expected = results["copies_4"]
+    again = trace(candidates, sequences)
+    assert np.array_equal(again.candidate, expected.candidate)
+    assert np.array_equal(again.confidence, expected.confidence)
+
+
+def test_optional_fields_are_used():
+    candidates, sequences = cases.read_case("nomissing_1")
+    wrong = np.zeros(len(candidates))
+    truth = cases.read_truth("nomissing_1")
+    first_half = truth["state"][: len(truth["state"]) // 2]
+    wrong[first_half] = 1.0
+    result = trace(replace(candidates, nonprotein_prob=wrong), sequences)
+    assert not set(result.candidate) & set(first_half[10:-10])
+    assert len(result) > 50
+
+
+def test_unknown_number_of_copies_is_one_and_nucleic_acids_are_not_traced():
+    candidates, sequences = cases.read_case("easy_1")
+    entity = replace(sequences.entities[0], copies=None)
+    rna = Entity("rna", "ACGU", 1, "rna")
+    result = trace(candidates, Sequences((rna, entity)))
+    assert set(result.entity) == {1}
+    assert set(result.copy) == {0}
+
+
+def test_unknown_types_are_traced_through():
+    candidates, sequences = cases.read_case("easy_1")
+    entity = sequences.entities[0]
+    letters = entity.letters[:20] + "XX" + entity.letters[22:]
+    result = trace(candidates, Sequences((replace(entity, letters=letters),)))
+    assert {20, 21} <= set(result.position)
+
+
+def test_shuffled_types_are_not_placed():
+    candidates, sequences = cases.read_case("medium_1")
+    flat = np.full_like(candidates.aa_prob, 1 / 20)
+    with pytest.raises(NothingToBuildError):
+        trace(replace(candidates, aa_prob=flat), sequences)
+
+
+def test_no_candidates_and_no_protein_are_refused():
+    candidates, sequences = cases.read_case("easy_1")
+    none = Candidates(np.zeros((0, 3)), np.zeros(0), np.zeros((0, 20)))
+    with pytest.raises(NothingToBuildError) as refusal:
+        trace(none, sequences)
+    assert refusal.value.exit_code == 5
+    with pytest.raises(InputError, match="protein"):
+        trace(candidates, Sequences((Entity("rna", "ACGU", 1, "rna"),)))
+    with pytest.raises(NothingToBuildError, match="none of the"):
+        trace(replace(candidates, xyz=candidates.xyz * 50), sequences)
+
+
+def test_single_candidate_is_no_fault():
+    one = Candidates(np.zeros((1, 3)), np.ones(1), np.full((1, 20), 0.05))
+    with pytest.raises(NothingToBuildError):
+        trace(one, Sequences((Entity("a", "ACD", 1, "protein"),)))
+
+
+def test_register_probability_against_direct_enumeration():
+    rng = np.random.default_rng(0)
+    letters = "".join(rng.choice(list(AMINO_ACIDS), 12))
+    candidates = Candidates(rng.normal(size=(8, 3)), np.ones(8), rng.dirichlet(np.ones(20), 8))
+    settings = TracingSettings(register_window=1)
+    chains = protein_chains(Sequences((Entity("a", letters, 1, "protein"),)))
+    emission = emission_scores(candidates, settings)
+    state = np.full(12, -1)
+    state[[3, 4, 6, 7]] = [0, 5, 2, 7]
+    path = Path(state, np.arange(12) == 3, 0.0)
+    (found,) = register_probability(chains, [path], emission, settings)
+    run = [3, 4, 6, 7]
+    chance = np.exp(settings.chance_evidence / settings.register_temperature)
+    for n, position in enumerate(run):
+        window = run[:3] if n < 2 else run[1:]
+        weights = {}
+        for place in range(12):
+            for sign in (1, -1):
+                odds = sum(
+                    emission[AMINO_ACIDS.index(letters[(place + sign * (r - 3)) % 12]), state[r]] for r in window
+                )
+                weights[place, sign] = np.exp(odds / settings.register_temperature)
+        assert found[position] == pytest.approx(weights[3, 1] / (sum(weights.values()) + chance), rel=1e-4)
+    assert found[[0, 1, 2, 5, 8]].tolist() == [0] * 5
