@@ -71,7 +71,7 @@ class TracingSettings:
     bend_weight: float = 0.25
     break_cost: float = 8.0
     beam: int = 8
-    width: int = 400
+    width: int = 4000
     rounds: int = 10
     present_price: float = 0.2
     history_price: float = 0.15

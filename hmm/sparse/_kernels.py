@@ -45,12 +45,82 @@ def _keep(scores: Array, parents: Array, score: float, parent: int) -> None:
 
 
 @njit
-def _cutoff(scores: Array, width: int) -> float:
-    """Score that a hypothesis must exceed so that about `width` remain."""
-    alive = scores[scores > -np.inf]
+def _gains(start: Array, link_score: Array) -> Array:
+    """Best score of the links that leave each state, at least 0."""
+    gain = np.zeros(len(start))
+    for s in range(len(start)):
+        for link in range(start[s, 0], start[s, -1]):
+            gain[s] = max(gain[s], link_score[link])
+    return gain
+
+
+@njit
+def _prune(scores: Array, gain: Array, fresh: float, width: int) -> float:
+    """Drop what no link can lift above a fresh start; return the score that the best `width` exceed."""
+    for s in range(len(scores)):
+        for rank in range(scores.shape[1]):
+            if scores[s, rank] <= fresh - gain[s]:
+                scores[s, rank] = -np.inf
+    every = scores.ravel()
+    alive = every[every > -np.inf]
     if len(alive) <= width:
         return -np.inf
     return float(np.partition(alive, len(alive) - width - 1)[len(alive) - width - 1])
+
+
+@njit
+def _start_pieces(
+    i: int, shown: Array, gain: Array, xyz: Array, reach: Array, rest: tuple, once: bool, scores: Array, parents: Array
+) -> None:
+    """Hypotheses of symbol i that start a piece: the first one, or one after the best path so far."""
+    rest_score, rest_id, rest_state, rest_symbol, rest_visited = rest
+    one = np.uint64(1)
+    for s in range(len(shown)):
+        if shown[s] <= -gain[s]:
+            continue
+        if rest_id >= 0:
+            if once and rest_visited[s >> 6] & (one << np.uint64(s & 63)):
+                continue
+            if not _within(xyz, rest_state, s, reach[0] + reach[1] * (i - rest_symbol)):
+                continue
+        scores[s, 0] = rest_score + shown[s]
+        parents[s, 0] = -2 - rest_id
+
+
+@njit
+def _extend(
+    k: int, shown: Array, links: tuple, xyz: Array, bend: Array, row: tuple, once: bool, scores: Array, parents: Array
+) -> None:
+    """Hypotheses that follow from those of the row k symbols earlier."""
+    start, target, link_score = links
+    first, last, state, total, visited, before, parent = row
+    one = np.uint64(1)
+    for h in range(first, last):
+        source, mine, grand = state[h], visited[h - first], before[h]
+        back = state[parent[h]] if parent[h] >= 0 else -1
+        for link in range(start[source, k - 1], start[source, k]):
+            s = target[link]
+            score = total[h] + link_score[link] + shown[s]
+            if score <= scores[s, -1]:
+                continue
+            if (mine[s >> 6] & (one << np.uint64(s & 63))) if once else back == s:
+                continue
+            if k == 1 and grand >= 0:
+                score += _bend(xyz, grand, s, bend)
+            _keep(scores[s], parents[s], score, h)
+
+
+@njit
+def _trace_back(node: int, parent: Array, state: Array, symbol: Array, length: int) -> tuple[Array, Array]:
+    """Path and where its pieces start, from its last hypothesis."""
+    path = np.full(length, -1, np.int64)
+    opens = np.zeros(length, np.bool_)
+    while node >= 0:
+        path[symbol[node]] = state[node]
+        origin = parent[node]
+        opens[symbol[node]] = origin < 0
+        node = origin if origin >= 0 else -2 - origin
+    return path, opens
 
 
 @njit
@@ -84,96 +154,49 @@ def best_path(
     once : whether a path enters a state at most once; otherwise it only does not turn back at once
     """
     length, n_states, steps = len(symbols), emission.shape[1], start.shape[1] - 1
-    words = (n_states + 63) // 64
-    rows = steps + 1
     capacity = min(n_states * beam, width + beam)
-    parent = np.empty(length * capacity, np.int32)
-    state = np.empty(length * capacity, np.int32)
-    total = np.empty(length * capacity, np.float64)
-    first = np.zeros(length + 1, np.int64)
-    visited = np.zeros((rows, capacity, words), np.uint64)
-    scores = np.empty((n_states, beam), np.float64)
-    parents = np.empty((n_states, beam), np.int64)
-    # the best path so far, from which a new piece may start
-    rest, rest_id, rest_row, rest_visited = 0.0, -1, 0, np.zeros(words, np.uint64)
+    size, n_rows, words = length * capacity, steps + 1, (n_states + 63) // 64
+    # all hypotheses, row after row; `parent` is -1 at the first piece's start, -2 - h where a piece follows h
+    state, total, symbol = np.empty(size, np.int32), np.empty(size, np.float64), np.empty(size, np.int32)
+    parent, first = np.empty(size, np.int32), np.zeros(length + 1, np.int64)
+    # the state one symbol before, -1 where that was skipped or belongs to another piece
+    before = np.empty(size, np.int32)
+    visited = np.zeros((n_rows, capacity, words), np.uint64)
+    scores, parents = np.empty((n_states, beam), np.float64), np.empty((n_states, beam), np.int64)
+    gain = _gains(start, link_score)
+    rest = (0.0, -1, -1, 0, np.zeros(words, np.uint64))
     best, best_id = 0.0, -1
-    gain = np.zeros(n_states)
-    for s in range(n_states):
-        for link in range(start[s, 0], start[s, steps]):
-            gain[s] = max(gain[s], link_score[link])
-    row_of = np.empty(length * capacity, np.int32)
-    one = np.uint64(1)
     for i in range(length):
         shown = emission[symbols[i]]
         scores[:] = -np.inf
-        for s in range(n_states):
-            if shown[s] > -gain[s]:
-                word, bit = s >> 6, one << np.uint64(s & 63)
-                if rest_id >= 0 and (
-                    (once and rest_visited[word] & bit)
-                    or not _within(xyz, state[rest_id], s, reach[0] + reach[1] * (i - rest_row))
-                ):
-                    continue
-                scores[s, 0] = rest + shown[s]
-                parents[s, 0] = -2 - rest_id
+        _start_pieces(i, shown, gain, xyz, reach, rest, once, scores, parents)
         for k in range(1, min(steps, i) + 1):
-            row = i - k
-            for h in range(first[row], first[row + 1]):
-                source, mine = state[h], visited[row % rows, h - first[row]]
-                before = parent[h]
-                straight = k == 1 and before >= 0 and row_of[before] == row - 1
-                for link in range(start[source, k - 1], start[source, k]):
-                    s = target[link]
-                    score = total[h] + link_score[link] + shown[s]
-                    if score <= scores[s, beam - 1]:
-                        continue
-                    if mine[s >> 6] & (one << np.uint64(s & 63)) if once else before >= 0 and state[before] == s:
-                        continue
-                    if straight:
-                        score += _bend(xyz, state[before], s, bend)
-                    _keep(scores[s], parents[s], score, h)
-        # a hypothesis that no link can lift above a fresh start is worth nothing later
-        next_rest = max(rest, scores[:, 0].max() - break_cost)
-        for s in range(n_states):
-            for rank in range(beam):
-                if scores[s, rank] <= next_rest - gain[s]:
-                    scores[s, rank] = -np.inf
-        cutoff = _cutoff(scores.ravel(), width)
+            row = (first[i - k], first[i - k + 1], state, total, visited[(i - k) % n_rows], before, parent)
+            _extend(k, shown, (start, target, link_score), xyz, bend, row, once, scores, parents)
+        cutoff = _prune(scores, gain, max(rest[0], scores[:, 0].max() - break_cost), width)
         count = first[i]
         for s in range(n_states):
             for rank in range(beam):
                 if scores[s, rank] <= cutoff or count - first[i] >= capacity:
                     break
-                state[count], total[count], row_of[count] = s, scores[s, rank], i
                 origin = parents[s, rank]
-                parent[count] = origin
-                bits = visited[i % rows, count - first[i]]
-                if origin >= 0:
-                    row = row_of[origin]
-                    bits[:] = visited[row % rows, origin - first[row]]
-                elif origin == -1:
-                    bits[:] = np.uint64(0)
-                else:
-                    bits[:] = rest_visited
-                bits[s >> 6] |= one << np.uint64(s & 63)
+                state[count], total[count], symbol[count], parent[count] = s, scores[s, rank], i, origin
+                before[count] = state[origin] if origin >= 0 and symbol[origin] == i - 1 else -1
+                if once:
+                    bits = visited[i % n_rows, count - first[i]]
+                    if origin >= 0:
+                        bits[:] = visited[symbol[origin] % n_rows, origin - first[symbol[origin]]]
+                    else:
+                        bits[:] = rest[4]
+                    bits[s >> 6] |= np.uint64(1) << np.uint64(s & 63)
                 if scores[s, rank] > best:
                     best, best_id = scores[s, rank], count
                 count += 1
         first[i + 1] = count
-        if best_id >= first[i] and best - break_cost > rest:
-            rest, rest_id, rest_row = best - break_cost, best_id, i
-            rest_visited = visited[i % rows, best_id - first[i]].copy()
-    path = np.full(length, -1, np.int64)
-    opens = np.zeros(length, np.bool_)
-    node = best_id
-    while node >= 0:
-        path[row_of[node]] = state[node]
-        node_parent = parent[node]
-        if node_parent < 0:
-            opens[row_of[node]] = True
-            node = -2 - node_parent
-        else:
-            node = node_parent
+        if best_id >= first[i] and best - break_cost > rest[0]:
+            bits = visited[i % n_rows, best_id - first[i]].copy()
+            rest = (best - break_cost, best_id, np.int64(state[best_id]), i, bits)
+    path, opens = _trace_back(best_id, parent, state, symbol, length)
     return path, opens, best
 
 

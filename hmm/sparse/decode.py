@@ -63,7 +63,7 @@ class Decoder:
     break_cost: float
     reach: tuple[float, float]
     beam: int = 1
-    width: int = 1000
+    width: int = 4000
 
     def decode(self, symbols: NDArray[np.integer[Any]], emission: NDArray[np.float64], once: bool = True) -> Path:
         """Path of the best score found for symbols (L,) with emissions (symbols, N); -inf closes a state.

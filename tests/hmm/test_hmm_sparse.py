@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmm.sparse import Competition, Decoder, decode_chains, links_from_pairs
+from hmm.sparse import Competition, Decoder, Path, decode_chains, links_from_pairs
+from hmm.sparse.exchange import exchange_tails
 
 STEPS = 2
 
@@ -28,6 +29,40 @@ def random_decoder(seed, n_states, break_cost, beam=1000):
     return decoder, rng.normal(0.3, 1.5, (3, n_states)), rng
 
 
+def slow_score(decoder, symbols, state, emission):
+    """Score of a path, link by link, and where it has none."""
+    links, placed = decoder.links, [i for i in range(len(state)) if state[i] >= 0]
+    total, opens = 0.0, np.zeros(len(state), bool)
+    steps = [None]
+    for n, i in enumerate(placed):
+        total += emission[symbols[i], state[i]]
+        if n == 0:
+            opens[i] = True
+            continue
+        p, step = state[placed[n - 1]], i - placed[n - 1]
+        inside = range(*links.start[p, step - 1 : step + 1]) if step <= links.steps else []
+        scores = [links.score[link] for link in inside if links.target[link] == state[i]]
+        steps.append(step if scores else None)
+        opens[i] = not scores
+        total += scores[0] if scores else -decoder.break_cost
+        if steps[-2:] == [1, 1]:
+            mean, sd, weight, cap = decoder.bend
+            distance = np.linalg.norm(decoder.xyz[state[i]] - decoder.xyz[state[placed[n - 2]]])
+            total -= weight * min(0.5 * ((distance - mean) / sd) ** 2, cap)
+    return total, opens
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 8))
+def test_score_of_a_given_path(seed, length):
+    decoder, emission, rng = random_decoder(seed, 9, break_cost=1.3)
+    symbols = rng.integers(0, 3, length)
+    state = np.where(rng.random(length) < 0.8, rng.permutation(9)[:length], -1)
+    total, opens = slow_score(decoder, symbols, state, emission)
+    assert decoder.score(symbols, state, emission) == pytest.approx(total)
+    assert decoder.opens(state).tolist() == opens.tolist()
+
+
 def all_paths(n_states, length):
     """Every assignment of distinct states, or none (-1), to the symbols."""
     for path in itertools.product(range(-1, n_states), repeat=length):
@@ -42,7 +77,7 @@ def test_one_piece_equals_brute_force(seed, n_states, length):
     decoder, emission, rng = random_decoder(seed, n_states, break_cost=1e6)
     symbols = rng.integers(0, 3, length)
     path = decoder.decode(symbols, emission)
-    best = max(0.0, max(decoder.score(symbols, p, emission) for p in all_paths(n_states, length)))
+    best = max(0.0, max(slow_score(decoder, symbols, p, emission)[0] for p in all_paths(n_states, length)))
     assert path.score == pytest.approx(best)
     if best > 0:
         assert decoder.score(symbols, path.state, emission) == pytest.approx(best)
@@ -70,7 +105,7 @@ def brute_score(decoder, symbols, path, emission):
         for piece in pieces:
             alone = np.full(len(path), -1)
             alone[piece] = path[piece]
-            total += decoder.score(symbols, alone, emission)
+            total += slow_score(decoder, symbols, alone, emission)[0]
         best = max(best, total)
     return best
 
@@ -139,3 +174,15 @@ def test_links_are_grouped_by_source_and_step():
     assert links.start.tolist() == [[0, 2, 3], [3, 3, 3], [3, 4, 4]]
     assert links.target.tolist() == [1, 2, 2, 1]
     assert links.score.tolist() == [3, 4, 2, 1]
+
+
+def test_tails_are_exchanged_between_identical_chains():
+    decoder = two_tracks()
+    emission = np.ones((1, 8))
+    symbols = np.zeros(4, int)
+    crossed = [Path(np.array(state), np.zeros(4, bool), 0.0) for state in ([0, 1, 6, 7], [4, 5, 2, 3])]
+    first, second = exchange_tails(decoder, symbols, *crossed, emission)
+    assert first.state.tolist() == [0, 1, 2, 3]
+    assert second.state.tolist() == [4, 5, 6, 7]
+    assert first.opens.tolist() == [True, False, False, False]
+    assert first.score == pytest.approx(4)

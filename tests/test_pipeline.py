@@ -1,0 +1,106 @@
+"""The whole path on the bundled example: files written, record complete, README's example."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pytest
+
+import cryo2struct
+from cryo2struct.errors import InputError, NothingToBuildError
+from cryo2struct.io.candidates import read_candidates
+from cryo2struct.objects import DensityMap, Entity, GridFrame, Sequences
+from cryo2struct.pipeline import BuildResult, Recorder, build, classify, save_run
+from cryo2struct.settings import load_settings
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "emd_6272"
+
+
+@pytest.fixture(scope="module")
+def example() -> tuple[DensityMap, Sequences, BuildResult]:
+    density, _ = cryo2struct.read_map(EXAMPLE / "map.mrc.gz")
+    sequences, _ = cryo2struct.read_sequences(EXAMPLE / "seq.fasta")
+    settings = load_settings(None, {"map.resolution": 2.6, "device": "cpu"})
+    return density, sequences, cryo2struct.build(density, sequences, settings)
+
+
+def test_model_agrees_with_the_reference(example):
+    """Far below what docs/results.md states, so that it fails for faults and not for other weights."""
+    _, _, result = example
+    scores = cryo2struct.evaluate(result.model.structure, cryo2struct.read_structure(EXAMPLE / "reference.cif"))
+    entire = scores["chain_comparison"]["entire_target"]
+    assert entire["found_percent"] > 50
+    assert entire["seq_match_percent"] > 50
+    assert entire["close_rmsd"] < 1.5
+
+
+def test_files_of_a_run(example, tmp_path):
+    density, sequences, result = example
+    inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
+    content = save_run(tmp_path, result, density, sequences, load_settings(), inputs)
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written | {"run.log"} == set(content["files"])
+    assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(content))
+    assert content["coverage"]["A"] == {"built": len(result.trace), "residues": 397}
+    assert {step["name"] for step in content["steps"]} >= {"predict", "trace"}
+    assert all(step["seconds"] >= 0 and step["peak_memory_gb"] > 0 for step in content["steps"])
+    model = gemmi.read_structure(str(tmp_path / "model.cif"))
+    letters = sequences.entities[0].letters
+    for residue in model[0]["A"]:
+        assert gemmi.find_tabulated_residue(residue.name).one_letter_code == letters[residue.seqid.num - 1]
+    assert len(read_candidates(tmp_path / "candidates.npz")) == len(result.candidates)
+    with (tmp_path / "confidence.csv").open() as handle:
+        assert len(list(csv.DictReader(handle))) == len(result.trace)
+    assert "open model.cif" in (tmp_path / "view.cxc").read_text()
+
+
+def test_readme_example_runs(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    for name in ("map.mrc.gz", "seq.fasta"):
+        shutil.copy(EXAMPLE / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert gemmi.read_structure("model.cif").cell is not None
+
+
+def test_contour_and_mask_restrict_the_search(example):
+    density, _, result = example
+    inside = np.zeros(density.values.shape, dtype=bool)
+    inside[:, :, : density.values.shape[2] // 2] = True
+    record = Recorder()
+    settings = load_settings(None, {"map.resolution": 2.6, "device": "cpu"})
+    found = classify(density, settings, mask=inside, record=record)
+    middle = density.frame.to_xyz([0, 0, density.values.shape[2] // 2])[0]
+    assert 0 < len(found) < len(result.candidates)
+    assert found.xyz[:, 0].max() < middle + 2
+    with pytest.raises(NothingToBuildError, match="contour"):
+        classify(density, load_settings(None, {"map.resolution": 2.6, "map.contour": 1e6}))
+
+
+def test_noise_gives_nothing_to_build():
+    values = np.random.default_rng(0).normal(size=(32, 32, 32)).astype(np.float32)
+    noise = DensityMap(values, GridFrame((32, 32, 32), np.ones(3), np.zeros(3)))
+    sequences = Sequences((Entity("x", "ACDEFGHIKLMNPQRSTVWY", 1, "protein"),))
+    with pytest.raises(NothingToBuildError):
+        build(noise, sequences, load_settings(None, {"map.resolution": 3.0, "device": "cpu"}))
+
+
+def test_refusals_before_any_work():
+    density = DensityMap(np.zeros((32, 32, 32), dtype=np.float32), GridFrame((32, 32, 32), np.ones(3), np.zeros(3)))
+    nucleic = Sequences((Entity("r", "ACGU", 1, "rna"),))
+    with pytest.raises(InputError, match="no protein"):
+        build(density, nucleic, load_settings())
+
+
+def test_resolution_is_judged(example):
+    density, _, _ = example
+    with pytest.raises(InputError, match="worse than 8"):
+        classify(density, load_settings(None, {"map.resolution": 9.0}))
+    record = Recorder()
+    classify(density, load_settings(None, {"map.resolution": 5.0, "device": "cpu"}), record=record)
+    assert any("unreliable" in warning for warning in record.warnings)
