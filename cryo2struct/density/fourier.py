@@ -102,7 +102,7 @@ def estimate_resolution(values: FloatArray, voxel: float) -> float:
 def _from_noise(values: FloatArray, voxel: float) -> float | None:
     inside = occupied(values)
     ground = background(values)
-    departure = scipy.ndimage.uniform_filter(np.abs(values - np.float32(ground.level)), 5, mode="nearest")
+    departure = scipy.ndimage.uniform_filter(np.abs(values - np.float32(ground.level)), 5, mode="mirror")
     outside = ~inside & (departure > FLAT * float(values.std()))
     if outside.mean() < LEAST_BACKGROUND or not inside.any():
         return None

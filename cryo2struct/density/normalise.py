@@ -69,7 +69,7 @@ def occupied(values: FloatArray) -> NDArray[np.bool_]:
     """
     # The wider Gaussian needs some room.
     for sigma in SMOOTHING if min(values.shape) >= LEAST_EDGE else SMOOTHING[:1]:
-        smooth = scipy.ndimage.gaussian_filter(np.asarray(values, dtype=np.float32), sigma, mode="nearest")
+        smooth = scipy.ndimage.gaussian_filter(np.asarray(values, dtype=np.float32), sigma, mode="mirror")
         ground = background(smooth)
         if smooth.max() - ground.level > SIGMAS_OF_A_MOLECULE * ground.sigma:
             strong = float(np.percentile(smooth, 99.9)) - ground.level

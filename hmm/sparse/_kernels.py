@@ -164,7 +164,7 @@ def best_path(
     visited = np.zeros((n_rows, capacity, words), np.uint64)
     scores, parents = np.empty((n_states, beam), np.float64), np.empty((n_states, beam), np.int64)
     gain = _gains(start, link_score)
-    rest = (0.0, -1, -1, 0, np.zeros(words, np.uint64))
+    rest: tuple = (0.0, -1, -1, 0, np.zeros(words, np.uint64))
     best, best_id = 0.0, -1
     for i in range(length):
         shown = emission[symbols[i]]
