@@ -16,6 +16,7 @@ SIGNAL_RATIO = 1.35  # power of molecule + noise per power of noise, where a hal
 SIGNAL_DEPTH = 3.0  # angstrom; softness of the two regions whose power is compared
 FLAT = 1e-3  # of a map's standard deviation; what differs less from the background holds no noise
 LEAST_BACKGROUND = 0.1  # of the box
+LEAST_POWER = 1e-10  # of the strongest shell; weaker ones are rounding errors
 CUT_WIDTH = 0.08  # relative; the fall of power is taken from 8 % below a frequency to 8 % above it
 CUT_DECADES = 0.7  # a fall this deep over that width is a filter's
 CUT_TO_RESOLUTION = 1.06  # where power falls most steeply, d = resolution / 1.06
@@ -107,7 +108,8 @@ def _from_noise(values: FloatArray, voxel: float) -> float | None:
     if outside.mean() < LEAST_BACKGROUND or not inside.any():
         return None
     depth = SIGNAL_DEPTH / voxel
-    signal, noise = (_region_power(values, region, depth, voxel) for region in (inside, outside))
+    white = _whitened(values, voxel)
+    signal, noise = (_region_power(white, region, depth, voxel) for region in (inside, outside))
     shell = shell_frequencies(values.shape, voxel)
     ratio = np.divide(_smooth(signal), _smooth(noise), out=np.ones_like(noise), where=_smooth(noise) > 0)
     start = int(np.searchsorted(shell, LOWEST))
@@ -118,6 +120,18 @@ def _from_noise(values: FloatArray, voxel: float) -> float | None:
     last, first = ratio[weak[0] - 1], ratio[weak[0]]
     part = (last - SIGNAL_RATIO) / (last - first) if last > SIGNAL_RATIO else 1.0
     return float(1 / (shell[weak[0] - 1] + part * shell[1]))
+
+
+def _whitened(values: FloatArray, voxel: float) -> FloatArray:
+    """The map with equal power in all shells: a region cut out of it does not spill strong shells into weak ones."""
+    spectrum = _transform(values - np.float32(values.mean()))
+    (power,) = _shell_sums([(spectrum, spectrum)], values.shape, voxel)
+    power /= np.maximum(_shell_sizes(values.shape, voxel), 1)
+    scale = 1 / np.sqrt(np.maximum(power, LEAST_POWER * power.max()))
+    shell = shell_frequencies(values.shape, voxel)
+    spectrum *= np.interp(frequencies(values.shape, voxel), shell, scale).astype(np.float32)
+    white: FloatArray = scipy.fft.irfftn(spectrum, s=values.shape, workers=-1)
+    return white
 
 
 def _region_power(values: FloatArray, region: NDArray[np.bool_], depth: float, voxel: float) -> FloatArray:

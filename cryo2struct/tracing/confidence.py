@@ -38,20 +38,19 @@ def register_probability(
             first_of[chain.entity] = sum(map(len, distinct))
             distinct.append(chain.types)
     ring = np.concatenate(distinct)
-    shown = emission[np.where(ring >= 0, ring, N_TYPES)].astype(np.float32) / settings.register_temperature
+    symbols = np.where(ring >= 0, ring, N_TYPES)
     result: list[FloatArray] = []
     for chain, path in zip(chains, paths, strict=True):
         probability = np.zeros(len(chain.types))
         for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
-            probability[run] = _run_probability(run, path.state[run], first_of[chain.entity], shown, settings)
+            shown = emission[:, path.state[run]].astype(np.float32)[symbols] / settings.register_temperature
+            probability[run] = _run_probability(run, first_of[chain.entity], shown, settings)
         result.append(probability)
     return result
 
 
-def _run_probability(
-    run: IntArray, states: IntArray, first: int, shown: FloatArray, settings: TracingSettings
-) -> FloatArray:
-    """Softmax probability (n,) of the traced place among all of them; `shown` is (places, N)."""
+def _run_probability(run: IntArray, first: int, shown: FloatArray, settings: TracingSettings) -> FloatArray:
+    """Softmax probability (n,) of the traced place among all of them; `shown` is (places, n)."""
     n_places, width = len(shown), 2 * settings.register_window + 1
     along = run - run[0]
     # at the ends of a run the window stays inside
@@ -62,7 +61,7 @@ def _run_probability(
     for sign in (1, -1):
         rows = (places[None, :] + sign * along[:, None]) % n_places
         sums = np.zeros((len(run) + 1, n_places), np.float32)
-        np.cumsum(shown[rows, states[:, None]], axis=0, out=sums[1:])
+        np.cumsum(shown[rows, np.arange(len(run))[:, None]], axis=0, out=sums[1:])
         evidence.append(sums[end] - sums[begin])
     traced = evidence[0][:, first + run[0]]
     chance = settings.chance_evidence / settings.register_temperature

@@ -22,7 +22,7 @@ class TracingSettings:
     link_bonus : float
         Added for every link: evidence for a chain that lies in the distance itself, nats.
     skip_steps : int
-        Largest number of residues that one link advances; one less may lack a candidate.
+        Largest number of residues that one link advances, 1 to 5; one less may lack a candidate.
     skip_open, skip_extend : float
         Cost of the first and of each further residue without a candidate, nats.
     direction_weight : float

@@ -73,6 +73,7 @@ def _direction_scores(
         if vectors is not None:
             cosine = sign * np.einsum("ij,ij->i", np.asarray(vectors, dtype=np.float64)[ends], unit)
             # von Mises-Fisher density over the uniform one
-            ratio = kappa / np.sinh(kappa) * np.exp(kappa * np.nan_to_num(cosine))
-            total += np.log(outliers + (1 - outliers) * ratio)
+            ratio = kappa / np.sinh(kappa) * np.exp(kappa * cosine)
+            odds = np.log(outliers + (1 - outliers) * ratio)
+            total += np.where(np.isfinite(odds), odds, 0.0)
     return settings.direction_weight * total

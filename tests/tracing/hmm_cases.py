@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from cryo2struct.objects import Candidates, Entity, Sequences, Trace
+from cryo2struct.io.candidates import read_candidates
+from cryo2struct.io.sequences import read_sequences
+from cryo2struct.objects import Candidates, Sequences, Trace
 
 FOLDER = Path(__file__).parents[1] / "data" / "hmm_cases"
 NAMES = sorted(path.name.split(".")[0] for path in FOLDER.glob("*.fasta"))
@@ -42,13 +44,8 @@ def group_of(name: str) -> str:
 
 
 def read_case(name: str) -> tuple[Candidates, Sequences]:
-    arrays = np.load(FOLDER / f"{name}.candidates.npz")
-    lines = (FOLDER / f"{name}.fasta").read_text().splitlines()
-    entities = []
-    for header, letters in zip(lines[::2], lines[1::2], strict=True):
-        chains = tuple(header.split("|")[1].replace(",", "").split()[1:])
-        entities.append(Entity(header[1:].split("|")[0], letters, len(chains), "protein", chains))
-    return Candidates(**{key: arrays[key] for key in arrays.files}), Sequences(tuple(entities))
+    sequences, _ = read_sequences(FOLDER / f"{name}.fasta")
+    return read_candidates(FOLDER / f"{name}.candidates.npz"), sequences
 
 
 def read_truth(name: str) -> dict[str, NDArray]:

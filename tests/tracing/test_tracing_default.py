@@ -97,6 +97,14 @@ def test_optional_fields_are_used():
     assert len(result) > 50
 
 
+def test_unknown_directions_do_no_harm():
+    candidates, sequences = cases.read_case("copies_4")
+    unknown = np.full((len(candidates), 3), np.nan)
+    result = trace(replace(candidates, next_vec=unknown, prev_vec=unknown), sequences)
+    plain = trace(replace(candidates, next_vec=None, prev_vec=None), sequences)
+    assert np.array_equal(result.candidate, plain.candidate)
+
+
 def test_unknown_number_of_copies_is_one_and_nucleic_acids_are_not_traced():
     candidates, sequences = cases.read_case("easy_1")
     entity = replace(sequences.entities[0], copies=None)
