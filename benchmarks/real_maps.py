@@ -2,9 +2,9 @@
 
     python benchmarks/real_maps.py $CRYO2STRUCT_DATA/real [--split dev-eval] [--only NAME ...] [-o FOLDER]
 
-The folder holds index.csv (name, split, resolution) and one folder per map with map.mrc.gz, seq.fasta, model.cif and, where
-there are any, context.cif and exclude.txt. Each build is a process of its own; a second table has the baseline that
-every method must beat: the brightest voxels at least 3 A apart, 1.05 per C-alpha of the known structure.
+The folder holds index.csv (name, split, resolution) and one folder per map with map.mrc.gz, seq.fasta, model.cif and,
+where there are any, context.cif and exclude.txt. Each build is a process of its own; a second table has the baseline
+that every method must beat: the brightest voxels at least 3 A apart, 1.05 per C-alpha of the known structure.
 """
 
 from __future__ import annotations
@@ -72,7 +72,14 @@ def filters(folder: Path) -> dict[str, Any]:
 
 def run_one(folder: Path, output: Path, options: list[str]) -> dict[str, Any]:
     """Build and score one map."""
-    command = [sys.executable, "-m", "cryo2struct.cli.main", "build", str(folder / "map.mrc.gz"), str(folder / "seq.fasta")]
+    command = [
+        sys.executable,
+        "-m",
+        "cryo2struct.cli.main",
+        "build",
+        str(folder / "map.mrc.gz"),
+        str(folder / "seq.fasta"),
+    ]
     done = subprocess.run([*command, "-o", str(output), "--force", *options], capture_output=True, text=True)
     target = read_structure(folder / "model.cif")
     row: dict[str, Any] = {"error": done.stderr.strip().splitlines()[-1] if done.returncode else None}
@@ -110,7 +117,9 @@ def print_tables(rows: dict[str, dict[str, Any]], resolutions: dict[str, float])
     print("\nBaseline, brightest voxels:\n")
     print("| map | CA 1.5 A R/P | 2 A R/P | 3 A R/P |\n|---|---|---|---|")
     for name, row in rows.items():
-        ca = " | ".join(f"{row['baseline'][d]['recall']:.2f} / {row['baseline'][d]['precision']:.2f}" for d in DISTANCES)
+        ca = " | ".join(
+            f"{row['baseline'][d]['recall']:.2f} / {row['baseline'][d]['precision']:.2f}" for d in DISTANCES
+        )
         print(f"| {name} | {ca} |")
     for kind, title in (("ca", "network"), ("baseline", "baseline")):
         by_protein = defaultdict(list)
@@ -121,7 +130,8 @@ def print_tables(rows: dict[str, dict[str, Any]], resolutions: dict[str, float])
             means = np.array([np.mean(values, axis=0) for values in by_protein.values()])
             recall, precision = means.mean(axis=0)
             listed = ", ".join(f"{p} {r:.2f} / {q:.2f}" for p, (r, q) in zip(by_protein, means, strict=True))
-            print(f"\nCA at 2 A, maps of 3.8 A or better, {title}: {listed}; mean recall {recall:.3f}, precision {precision:.3f}")
+            print(f"\nCA at 2 A, maps of 3.8 A or better, {title}: {listed}")
+            print(f"mean over proteins: recall {recall:.3f}, precision {precision:.3f}")
 
 
 def main() -> None:

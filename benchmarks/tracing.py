@@ -22,7 +22,8 @@ import hmm_cases as cases
 
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import Candidates, Sequences
-from cryo2struct.tracing import TracingSettings, trace, trace_reference
+from cryo2struct.settings import load_settings
+from cryo2struct.tracing import trace, trace_reference
 from cryo2struct.tracing.chains import protein_chains
 from cryo2struct.tracing.scores import emission_scores
 from cryo2struct.tracing.tracer import find_placements, make_decoder, symbols_of
@@ -30,7 +31,7 @@ from cryo2struct.tracing.tracer import find_placements, make_decoder, symbols_of
 
 def search_scores(name: str, candidates: Candidates, sequences: Sequences) -> tuple[float, float]:
     """Score of the paths found and of the true ones under the default model."""
-    settings = TracingSettings()
+    settings = load_settings().tracing
     chains = protein_chains(sequences)
     emission = emission_scores(candidates, settings)
     decoder = make_decoder(candidates, settings, settings.link_sd)

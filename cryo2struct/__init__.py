@@ -1,10 +1,10 @@
 """Atomic protein models from cryo-EM density maps and sequences.
 
-    import cryo2struct
+import cryo2struct
 
-    density_map, warnings = cryo2struct.read_map("map.mrc")
-    sequences, more = cryo2struct.read_sequences("seq.fasta")
-    result = cryo2struct.build(density_map, sequences, cryo2struct.load_settings())
+density_map, warnings = cryo2struct.read_map("map.mrc")
+sequences, more = cryo2struct.read_sequences("seq.fasta")
+result = cryo2struct.build(density_map, sequences, cryo2struct.load_settings())
 """
 
 from __future__ import annotations

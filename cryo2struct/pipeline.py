@@ -159,8 +159,8 @@ def classify(
     if len(candidates) == 0:
         best = float(prediction.atoms[:, 1].max())
         raise NothingToBuildError(
-            f"map: no C-alpha found (highest probability of a voxel {best:.2f}): check the voxel size, the contour, the "
-            "resolution (4.5 A or better), and whether the map is mirrored"
+            f"map: no C-alpha found (highest probability of a voxel {best:.2f}): check the voxel size, the contour, "
+            "the resolution (4.5 A or better), and whether the map is mirrored"
         )
     record.say(f"{len(candidates)} C-alpha candidates")
     return candidates
@@ -212,7 +212,12 @@ def build(
 
 
 def save_run(
-    folder: Path, result: BuildResult, density: DensityMap, sequences: Sequences, settings: Settings, inputs: dict[str, Path]
+    folder: Path,
+    result: BuildResult,
+    density: DensityMap,
+    sequences: Sequences,
+    settings: Settings,
+    inputs: dict[str, Path],
 ) -> dict[str, Any]:
     """Write everything that a run leaves in its folder; run.json last, with the names of all files.
 
@@ -302,9 +307,14 @@ def _judge_resolution(density: DensityMap, settings: Settings, record: Recorder)
     record.counts["resolution_source"] = "given" if given is not None else "estimated from the map"
     source = "" if given is not None else " (estimated)"
     if resolution > HOPELESS_RESOLUTION:
-        raise InputError(f"map: resolution {resolution:.1f} A{source} is worse than {HOPELESS_RESOLUTION:.0f} A: no chain can be traced; give --resolution if it is better")
+        raise InputError(
+            f"map: resolution {resolution:.1f} A{source} is worse than {HOPELESS_RESOLUTION:.0f} A: "
+            "no chain can be traced; give --resolution if it is better"
+        )
     if resolution > COARSE_RESOLUTION:
-        record.warn(f"map: resolution {resolution:.1f} A{source}: amino-acid types are unreliable beyond {COARSE_RESOLUTION} A")
+        record.warn(
+            f"map: resolution {resolution:.1f} A{source}: amino-acid types are unreliable beyond {COARSE_RESOLUTION} A"
+        )
     record.say(f"resolution {resolution:.1f} A{source}")
 
 

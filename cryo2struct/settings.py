@@ -13,7 +13,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cryo2struct.errors import InputError, ResourceError, UsageError
-from cryo2struct.tracing.parameters import TracingSettings
 
 
 def data_path(name: str) -> Path:
@@ -66,6 +65,64 @@ class PickingSettings(_Group):
     presence_slope: float = Field(description="calibration: slope of the presence log odds")
     presence_offset: float = Field(description="calibration: offset of the presence log odds")
     type_temperature: float = Field(gt=0, description="calibration: divides the logits of the amino-acid types")
+
+
+class TracingSettings(_Group):
+    """Weights of the default tracing mode. Scores are log odds (nats)."""
+
+    type_temperature: float = Field(
+        gt=0, description="divides the log odds of the amino-acid types; above 1 for a network that is too sure"
+    )
+    type_cap: float = Field(gt=0, description="largest size of a residue's log odds, nats")
+    link_sd: float = Field(gt=0, description="sd of the distance of consecutive C-alphas around 3.8 A, A")
+    coarse_link_sd: float = Field(
+        gt=0,
+        description="the same where positions are poor; tried when `link_sd` leaves much out, kept if it is better",
+    )
+    link_bonus: float = Field(
+        description="added for every link: evidence for a chain that lies in the distance itself, nats"
+    )
+    skip_steps: int = Field(
+        ge=1,
+        le=5,
+        description="largest number of residues that one link advances, 1 to 5; one less may lack a candidate",
+    )
+    skip_open: float = Field(ge=0, description="cost of the first residue without a candidate, nats")
+    skip_extend: float = Field(ge=0, description="cost of each further residue without a candidate, nats")
+    direction_weight: float = Field(
+        ge=0, description="weight of the predicted directions to the next and previous C-alpha"
+    )
+    direction_kappa: float = Field(
+        gt=0, description="concentration (von Mises-Fisher) of those directions around the true ones"
+    )
+    direction_outliers: float = Field(ge=0, le=1, description="share of those directions that say nothing")
+    bend_weight: float = Field(ge=0, description="weight of the distance of C-alphas two residues apart")
+    break_cost: float = Field(
+        ge=0, description="cost of a further piece of a chain, nats: what a piece must bring by itself"
+    )
+    beam: int = Field(ge=1, description="hypotheses per residue and candidate")
+    width: int = Field(ge=1, description="hypotheses per residue")
+    rounds: int = Field(ge=0, description="rounds in which chains negotiate for candidates")
+    present_price: float = Field(
+        ge=0, description="growth of the price of a candidate in use elsewhere, per round, nats"
+    )
+    history_price: float = Field(
+        ge=0, description="growth of the price of a candidate that was contested before, per round, nats"
+    )
+    register_window: int = Field(
+        ge=1, description="residues on either side whose types decide about a residue's register"
+    )
+    register_temperature: float = Field(
+        gt=0, description="divides the evidence for the register; above 1 because neighbouring residues err together"
+    )
+    chance_evidence: float = Field(
+        description="evidence that a path reaches in such a window without being right, nats"
+    )
+    min_register: float = Field(
+        ge=0, le=1, description="residues with a lower probability of being in register are left out"
+    )
+    min_segment: int = Field(ge=1, description="shorter runs are left out, residues")
+    max_interpolated: int = Field(ge=0, description="longest gap that is filled by interpolation, residues")
 
 
 class Settings(_Group):

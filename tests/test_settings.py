@@ -15,7 +15,8 @@ def test_changes_overrule_the_file_and_the_file_the_defaults(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("picking.threshold", 2), ("picking.nonsense", 1), ("prediction.tile", 50), ("map.origin", "left")]
+    ("key", "value"),
+    [("picking.threshold", 2), ("picking.nonsense", 1), ("prediction.tile", 50), ("map.origin", "left")],
 )
 def test_wrong_values_are_refused_by_name(key, value):
     with pytest.raises(UsageError, match=key.split(".")[1]):
@@ -27,7 +28,7 @@ def test_wrong_files_are_refused(tmp_path):
         load_settings(tmp_path / "none.yaml")
     for text in ("a: [", "just words"):
         (tmp_path / "bad.yaml").write_text(text)
-        with pytest.raises(InputError, match="bad.yaml"):
+        with pytest.raises(InputError, match=r"bad\.yaml"):
             load_settings(tmp_path / "bad.yaml")
 
 

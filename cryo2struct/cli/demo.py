@@ -27,7 +27,9 @@ def demo(
     example = data_path("examples") / "emd_6272"
     with common.Console() as console:
         settings = common.collect_settings(None, None, map__resolution=2.6, device=device, threads=threads)
-        build.run(example / "map.mrc.gz", example / "seq.fasta", output, settings, {"emd_6272_VP6": 1}, None, force, console)
+        build.run(
+            example / "map.mrc.gz", example / "seq.fasta", output, settings, {"emd_6272_VP6": 1}, None, force, console
+        )
     scored, target = read_inputs(output / "model.cif", example / "reference.cif")
     scores = evaluate(scored, target, near_model=4.0, **read_filters(None, example / "exclude.txt"))
     for table in score_tables(scores):

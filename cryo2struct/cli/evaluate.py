@@ -20,10 +20,12 @@ def evaluate(
         float | None, typer.Option(metavar="A", help="CA scores: only points within A of an atom of the target count.")
     ] = None,
     context: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="CA scores: neighbours that are no target; their points are left out.")
+        Path | None,
+        typer.Option(metavar="MODEL", help="CA scores: neighbours that are no target; their points are left out."),
     ] = None,
     exclude: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CA scores: target residues to leave out, `CHAIN NUMBER` a line.")
+        Path | None,
+        typer.Option(metavar="FILE", help="CA scores: target residues to leave out, `CHAIN NUMBER` a line."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the scores as JSON.")] = None,
 ) -> None:

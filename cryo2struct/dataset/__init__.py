@@ -1,0 +1,1 @@
+"""Structures and maps that networks are trained on."""

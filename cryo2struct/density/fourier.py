@@ -34,9 +34,9 @@ def frequencies(shape: Sequence[int], voxel: ArrayLike) -> FloatArray:
     voxel : one number, or (3,) along x, y, z, in angstrom
     """
     x, y, z = _voxel(voxel)
-    along_z, along_y = scipy.fft.fftfreq(shape[0], z), scipy.fft.fftfreq(shape[1], y)
-    squares = along_z[:, None, None] ** 2 + along_y[:, None] ** 2 + scipy.fft.rfftfreq(shape[2], x) ** 2
-    return np.sqrt(squares).astype(np.float32)
+    axes = scipy.fft.fftfreq(shape[0], z), scipy.fft.fftfreq(shape[1], y), scipy.fft.rfftfreq(shape[2], x)
+    along_z, along_y, along_x = (np.square(axis).astype(np.float32) for axis in axes)
+    return np.sqrt(along_z[:, None, None] + along_y[:, None] + along_x)
 
 
 def shell_frequencies(shape: Sequence[int], voxel: ArrayLike) -> FloatArray:

@@ -70,5 +70,3 @@ def depth_to_space(x: Tensor) -> Tensor:
     batch, channels, depth, height, width = x.shape
     x = x.reshape(batch, channels // 8, 2, 2, 2, depth, height, width)
     return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, channels // 8, 2 * depth, 2 * height, 2 * width)
-
-

@@ -70,9 +70,10 @@ class Classifier(nn.Module):
         self.atoms = nn.Conv3d(w1, 8 * len(ATOM_CLASSES), 1)
         self.cells = nn.Sequential(nn.Conv3d(w1, 2 * w1, 1), nn.SiLU(), nn.Conv3d(2 * w1, sum(CELL_HEADS.values()), 1))
         # Nearly every voxel is empty: starting from that prior saves the first hundreds of steps.
+        prior = torch.tensor([0.0, -6.0, -6.0, -6.0]).repeat_interleave(8)
         with torch.no_grad():
             self.atoms.weight.mul_(0.1)
-            self.atoms.bias.view(len(ATOM_CLASSES), 8)[:] = torch.tensor([0.0, -6.0, -6.0, -6.0])[:, None]
+            self.atoms.bias = nn.Parameter(prior)
 
     def forward(self, density: Tensor) -> dict[str, Tensor]:
         """Predict all heads in one pass."""
@@ -83,6 +84,11 @@ class Classifier(nn.Module):
         x = nn.functional.silu(self.norm(x))
         heads = dict(zip(CELL_HEADS, self.cells(x).split(list(CELL_HEADS.values()), dim=1), strict=True))
         return {"atoms": depth_to_space(self.atoms(x)), **heads}
+
+
+def on_device(network: Classifier, device: torch.device) -> Classifier:
+    """The network on a device, its weights laid out channels last, which 3-D convolutions prefer."""
+    return network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 
 def normalise_boxes(boxes: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""From a map to C-alpha candidates by the network."""

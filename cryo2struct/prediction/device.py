@@ -24,7 +24,9 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ResourceError(f"--device {name}: not supported: use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ResourceError(f"--device {name}: this PyTorch sees {torch.cuda.device_count()} CUDA devices: use --device cpu")
+        raise ResourceError(
+            f"--device {name}: this PyTorch sees {torch.cuda.device_count()} CUDA devices: use --device cpu"
+        )
     return device
 
 

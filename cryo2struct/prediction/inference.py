@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryo2struct.density.tiles import Tiling
-from cryo2struct.networks.classifier import CELL_HEADS, Classifier, normalise_boxes
+from cryo2struct.networks.classifier import CELL_HEADS, Classifier, normalise_boxes, on_device
 from cryo2struct.objects import DensityMap, FloatArray, IntArray, Prediction
 from cryo2struct.prediction.device import arithmetic_type
 
@@ -43,7 +43,7 @@ class SparseBlend:
         rows = self._row[z : z + size, y : y + size, x : x + size]
         here = np.nonzero(rows >= 0)
         weight = self._window[here]
-        self._sum[rows[here]] += tile[:, *here].T * weight[:, None]
+        self._sum[rows[here]] += tile[(slice(None), *here)].T * weight[:, None]
         self._weight[rows[here]] += weight
 
     def result(self) -> NDArray[np.float16]:
@@ -84,13 +84,13 @@ def predict(
     shape = density.values.shape
     even = tuple(length + length % CELL for length in shape)
     chosen = np.pad(occupied, [(0, e - s) for e, s in zip(even, shape, strict=True)])
-    cell_chosen = chosen.reshape(even[0] // 2, 2, even[1] // 2, 2, even[2] // 2, 2).any(axis=(1, 3, 5))
+    cell_chosen = np.asarray(chosen.reshape(even[0] // 2, 2, even[1] // 2, 2, even[2] // 2, 2).any(axis=(1, 3, 5)))
     tiling = Tiling(shape, tile, overlap, multiple=CELL)
     cell_tiling = tiling.coarser(CELL)
     voxels = SparseBlend(tiling, occupied, 4)
     cells = SparseBlend(cell_tiling, cell_chosen, sum(CELL_HEADS.values()))
     starts = tiling.starts(occupied)
-    network = network.to(device, memory_format=torch.channels_last_3d)
+    network = on_device(network, device)
     # The value that surrounds the molecule fills what hangs over the box.
     fill = float(np.median(density.values))
     done = 0

@@ -1,7 +1,6 @@
 """Candidates and sequences become a trace: which residue of which chain is where."""
 
-from cryo2struct.tracing.parameters import TracingSettings
 from cryo2struct.tracing.reference import trace_reference
 from cryo2struct.tracing.tracer import trace
 
-__all__ = ["TracingSettings", "trace", "trace_reference"]
+__all__ = ["trace", "trace_reference"]

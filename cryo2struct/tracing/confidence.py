@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct.objects import FloatArray, IntArray
+from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.chains import Chain
-from cryo2struct.tracing.parameters import TracingSettings
 from cryo2struct.tracing.scores import N_TYPES
 from hmm.sparse import Path
 

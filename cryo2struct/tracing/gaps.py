@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryo2struct.objects import FloatArray, IntArray
-from cryo2struct.tracing.parameters import TracingSettings
+from cryo2struct.settings import TracingSettings
 
 
 @dataclass(frozen=True)

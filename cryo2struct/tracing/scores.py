@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray
-from cryo2struct.tracing.parameters import TracingSettings
+from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
 from hmm.sparse import Links, links_from_pairs
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import Candidates, FloatArray, IntArray, Sequences, Trace
+from cryo2struct.settings import TracingSettings, load_settings
 from cryo2struct.tracing.chains import Chain, protein_chains
 from cryo2struct.tracing.confidence import register_probability, runs_of
 from cryo2struct.tracing.gaps import fill_gaps
-from cryo2struct.tracing.parameters import TracingSettings
 from cryo2struct.tracing.scores import N_TYPES, STEP_MEAN, STEP_SD, emission_scores, make_links
 from hmm.sparse import Competition, Decoder, Path, decode_chains
 
@@ -60,7 +60,7 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     InputError
         No protein sequence, or a letter that is no amino acid.
     """
-    settings = settings or TracingSettings()
+    settings = settings or load_settings().tracing
     if len(candidates) == 0:
         raise NothingToBuildError("candidates: none found; nothing to trace")
     chains = canonical_order(protein_chains(sequences))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
@@ -84,12 +85,12 @@ def candidates_of(network: Classifier, density: DensityMap, settings: Settings) 
     return pick_candidates(prediction, settings.picking)
 
 
-def compare(candidates: Candidates, truth: Points, inside: FloatArray | None = None) -> Picked:
+def compare(candidates: Candidates, truth: Points, inside: NDArray[np.bool_] | None = None) -> Picked:
     """Pair candidates with the known C-alphas; `inside` (N,) selects the candidates that count."""
     pairs, _ = pair_points(points_of(candidates), truth, RIGHT)
     right = np.zeros(len(candidates))
     right[pairs[:, 0]] = 1
-    chosen = np.ones(len(candidates), dtype=bool) if inside is None else inside.astype(bool)
+    chosen = np.ones(len(candidates), dtype=bool) if inside is None else inside
     known = pairs[(truth.types[pairs[:, 1]] >= 0) & chosen[pairs[:, 0]]]
     probability = np.clip(candidates.ca_prob, 1e-6, 1 - 1e-6)
     return Picked(
@@ -151,7 +152,9 @@ def fit_temperature(sets: list[Picked]) -> float:
     def cost(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)
         return float(
-            np.mean([-log_softmax(p.type_log_prob * scale, axis=1)[np.arange(len(p.types)), p.types].mean() for p in sets])
+            np.mean(
+                [-log_softmax(p.type_log_prob * scale, axis=1)[np.arange(len(p.types)), p.types].mean() for p in sets]
+            )
         )
 
     return float(np.exp(minimize_scalar(cost, bounds=(-1.5, 1.5), method="bounded").x))
@@ -187,7 +190,7 @@ def main() -> int:
         simulated = []
         for crop, truth in crops_with_truth(StructurePack(options.pack), options.crops):
             found = candidates_of(network, crop, settings)
-            inside = ((found.xyz > EDGE) & (found.xyz < CROP - EDGE)).all(axis=1)
+            inside = np.asarray(((found.xyz > EDGE) & (found.xyz < CROP - EDGE)).all(axis=1))
             part = compare(found, truth, inside)
             part.residues = int(((truth.xyz > EDGE) & (truth.xyz < CROP - EDGE)).all(axis=1).sum())
             simulated.append(part)
@@ -196,7 +199,9 @@ def main() -> int:
         return error.exit_code
     sets = [on_map, join(simulated)]
     slope, offset = fit_presence(sets)
-    print(f"presence_slope: {slope:.3f}\npresence_offset: {offset:.3f}\ntype_temperature: {fit_temperature(sets):.3f}\n")
+    print(
+        f"presence_slope: {slope:.3f}\npresence_offset: {offset:.3f}\ntype_temperature: {fit_temperature(sets):.3f}\n"
+    )
     for name, picked in zip(("experimental map", "simulated crops"), sets, strict=True):
         report(name, picked, slope, offset)
     return 0

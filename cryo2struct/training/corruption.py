@@ -39,8 +39,8 @@ def weaken_side_chains(
 ) -> Array:
     """Side chains fade with their depth (bonds beyond CB; below 0 = backbone), as a whole, and each by its own amount.
 
-    Factors: (1 - q)^depth with q from 0 to 0.18; 0.5 to 1 for all; for each residue, beyond CB, between 1 - v and 1 with
-    v up to 0.8. `residue` numbers the residue of each atom from 0.
+    Factors: (1 - q)^depth with q from 0 to 0.18; 0.5 to 1 for all; for each residue, beyond CB, between 1 - v and
+    1 with v up to 0.8. `residue` numbers the residue of each atom from 0.
     """
     fade = (1 - rng.uniform(0, 0.18)) ** np.maximum(depth, 0) if rng.random() < 0.6 else 1.0
     whole = rng.uniform(0.5, 1.0) if rng.random() < 0.3 else 1.0
@@ -56,9 +56,7 @@ def smooth_field(xyz: Array, wavelength: float, rng: Generator) -> Array:
     return (0.5 + np.sin(phase).sum(axis=1) / 6).clip(0, 1).astype(np.float32)
 
 
-def atomic_b_factors(
-    xyz: Array, residue_b: Array, depth: NDArray[np.integer], rng: Generator
-) -> Array:
+def atomic_b_factors(xyz: Array, residue_b: Array, depth: NDArray[np.integer], rng: Generator) -> Array:
     """Relative B factors (A,) in angstrom^2: a smooth field, the residue's own mobility, and the side chain's depth.
 
     `residue_b` is the deposited B of each atom's residue.
@@ -105,7 +103,7 @@ def add_noise(spectrum: Tensor, fsc: Tensor, power: Tensor, level: Tensor, gener
 
 
 def sharpening(power: Tensor, s: Tensor, resolution: Tensor, target: Tensor) -> Tensor:
-    """B factor (batch,) that gives the radial amplitudes a fall-off of `target` angstrom^2 between 8 A and the resolution.
+    """B factor (batch,) for radial amplitudes that fall off by `target` angstrom^2 from 8 A to the resolution.
 
     `power` is (batch, shells), `s` (shells,) in 1/angstrom. The fall-off is -4 times the slope of ln amplitude against
     s^2 (Rosenthal and Henderson 2003).
@@ -121,7 +119,7 @@ def sharpening(power: Tensor, s: Tensor, resolution: Tensor, target: Tensor) -> 
 
 
 def interpolation_blur(s_axis: Tensor, fraction: Tensor) -> Tensor:
-    """Loss of amplitude (batch, frequencies) along one axis by linear interpolation at `fraction` (batch,) of a voxel."""
+    """Amplitude (batch, frequencies) left on one axis by linear interpolation at `fraction` (batch,) of a voxel."""
     f = fraction[:, None]
     return torch.sqrt((1 - 2 * f * (1 - f) * (1 - torch.cos(2 * torch.pi * s_axis[None]))).clamp_min(0))
 

@@ -79,7 +79,8 @@ class CropBatch:
     def to(self, device: torch.device) -> CropBatch:
         """The same batch on another device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return CropBatch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()}
+        return CropBatch(**moved)
 
 
 def draw_map_parameters(rng: Generator, resolutions: tuple[float, float]) -> dict[str, Any]:
@@ -161,7 +162,9 @@ def _draw_centre(xyz: Array, alphas: Array, rng: Generator) -> tuple[int, Array]
     return int(atoms[best]), points[best]
 
 
-def label_atoms(structure: PackStructure, atom_names: list[str], drawn: dict[str, Array], xyz: Array) -> dict[str, Array]:
+def label_atoms(
+    structure: PackStructure, atom_names: list[str], drawn: dict[str, Array], xyz: Array
+) -> dict[str, Array]:
     """Labels of one crop: voxel classes, filled cells, and the table of C-alphas (see `CropBatch`)."""
     names = np.array(atom_names)
     kept = drawn["inside"][drawn["kept"]]
@@ -209,7 +212,9 @@ def _direction(xyz: Array, to: Array, start: Array) -> Array:
     return (vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-6)).astype(np.float32)
 
 
-def draw_crop(structure: PackStructure, atom_names: list[str], parameters: dict[str, Any], rng: Generator) -> dict[str, Any]:
+def draw_crop(
+    structure: PackStructure, atom_names: list[str], parameters: dict[str, Any], rng: Generator
+) -> dict[str, Any]:
     """One crop as numpy arrays, keys as in `CropBatch` without the batch dimension."""
     drawn, xyz = draw_atoms(structure, atom_names, parameters["zone"], rng)
     edges = np.quantile(drawn["b"], np.linspace(0, 1, B_GROUPS + 1)[1:-1])

@@ -13,7 +13,9 @@ from cryo2struct.training.losses import classifier_losses
 
 
 @torch.inference_mode()
-def validate(network: Classifier, pack: StructurePack, config: dict[str, Any], device: torch.device) -> dict[str, float]:
+def validate(
+    network: Classifier, pack: StructurePack, config: dict[str, Any], device: torch.device
+) -> dict[str, float]:
     """Losses and the share of right types (argmax at the true C-alpha's cell) on fixed crops of unseen structures.
 
     Returns `validate.D.NAME` for each resolution D of the configuration.

@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.errors import Cryo2StructError, InputError, InternalError, UsageError
-from cryo2struct.networks.classifier import Classifier, ClassifierConfig
+from cryo2struct.networks.classifier import Classifier, ClassifierConfig, on_device
 from cryo2struct.networks.store import load_classifier, save_weights
 from cryo2struct.training.crops import CropBatch, CropStream, simulate
 from cryo2struct.training.evaluate import validate
@@ -76,7 +76,9 @@ def learning_rate(step: int, config: Config) -> float:
     if step < o["warmup"]:
         return float(o["learning_rate"] * (step + 1) / o["warmup"])
     done = min(1.0, (step - o["warmup"]) / max(1, o["steps"] - o["warmup"]))
-    return float(o["final_learning_rate"] + (o["learning_rate"] - o["final_learning_rate"]) * (1 + math.cos(math.pi * done)) / 2)
+    return float(
+        o["final_learning_rate"] + (o["learning_rate"] - o["final_learning_rate"]) * (1 + math.cos(math.pi * done)) / 2
+    )
 
 
 class Trainer:
@@ -93,11 +95,14 @@ class Trainer:
         network = Classifier(ClassifierConfig(**{**config["network"], "widths": tuple(config["network"]["widths"])}))
         if restart_weights is not None:
             network.load_state_dict(load_classifier(restart_weights)[0].state_dict())
-        network = network.to(memory_format=torch.channels_last_3d)
+        network = on_device(network, self.fabric.device)
         self.ema = {k: v.detach().clone().to(self.fabric.device) for k, v in network.state_dict().items()}
         decay = [p for p in network.parameters() if p.ndim > 1]
         keep = [p for p in network.parameters() if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": config["optimiser"]["weight_decay"]}, {"params": keep, "weight_decay": 0.0}]
+        groups = [
+            {"params": decay, "weight_decay": config["optimiser"]["weight_decay"]},
+            {"params": keep, "weight_decay": 0.0},
+        ]
         optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         self.step = 0
@@ -130,7 +135,9 @@ class Trainer:
             return False
         state = torch.load(path, map_location=self.fabric.device, weights_only=True)
         if state["config"] != fixed_part(self.config):
-            raise InputError(f"{path}: was made with another configuration: use a new --run folder or --weights-only-restart")
+            raise InputError(
+                f"{path}: was made with another configuration: use a new --run folder or --weights-only-restart"
+            )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.ema, self.step, self.seconds = state["ema"], state["step"], state["seconds"]
@@ -142,9 +149,14 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         losses = classifier_losses(self.network(density), batch)
-        total = sum((self.config["loss"][name] * value for name, value in losses.items()), torch.zeros((), device=density.device))
+        total = sum(
+            (self.config["loss"][name] * value for name, value in losses.items()),
+            torch.zeros((), device=density.device),
+        )
         if not bool(torch.isfinite(total)):
-            raise InternalError(f"loss is not a number at step {self.step}: {self.run / CHECKPOINT} holds the last good state")
+            raise InternalError(
+                f"loss is not a number at step {self.step}: {self.run / CHECKPOINT} holds the last good state"
+            )
         self.fabric.backward(total)
         self.fabric.clip_gradients(self.network, self.optimiser, max_norm=self.config["optimiser"]["clip"])
         self.optimiser.step()
@@ -160,7 +172,7 @@ class Trainer:
         """A copy of the network with the averaged weights."""
         network = Classifier(self.network.module.config)
         network.load_state_dict(self.ema)
-        return network.to(self.fabric.device, memory_format=torch.channels_last_3d).eval()
+        return on_device(network, self.fabric.device).eval()
 
     def log(self, values: dict[str, Any]) -> None:
         """Append a row to metrics.csv (step, name, value) and print it."""
@@ -176,9 +188,8 @@ class Trainer:
 
 def export(trainer: Trainer, folder: Path, metrics: dict[str, float]) -> None:
     """Write the averaged weights, fp16, with how they were made, into the folder."""
-    network: nn.Module = trainer.network.module
     description = {
-        "config": network.config.as_dict(),  # type: ignore[union-attr]
+        "config": trainer.network.module.config.as_dict(),
         "step": trainer.step,
         "crops": trainer.step * trainer.config["optimiser"]["batch"],
         "training": fixed_part(trainer.config),
@@ -187,7 +198,9 @@ def export(trainer: Trainer, folder: Path, metrics: dict[str, float]) -> None:
     save_weights(folder, "classifier", trainer.ema, description)
 
 
-def train(config: Config, run: Path, *, device: str, threads: int, restart_weights: Path | None, export_to: Path | None) -> None:
+def train(
+    config: Config, run: Path, *, device: str, threads: int, restart_weights: Path | None, export_to: Path | None
+) -> None:
     """Train until `optimiser.steps`, or, with `export_to`, export the newest checkpoint and stop."""
     torch.set_num_threads(threads)
     pack = StructurePack(config["data"]["pack"])

@@ -21,7 +21,10 @@ def test_linked_residues_are_a_peptide_bond_apart(pack):
     for index in range(len(pack)):
         structure = pack[index]
         names = np.array(pack.atom_names)[structure.name]
-        first = {name: dict(zip(structure.residue[names == name], structure.xyz[names == name])) for name in ("N", "C", "CA")}
+        first = {
+            name: dict(zip(structure.residue[names == name], structure.xyz[names == name], strict=True))
+            for name in ("N", "C", "CA")
+        }
         linked = [r for r in np.flatnonzero(structure.linked) if r in first["N"] and r - 1 in first["C"]]
         assert linked
         bonds = np.array([np.linalg.norm(first["N"][r] - first["C"][r - 1]) for r in linked])
@@ -46,5 +49,5 @@ def test_split_by_checksum(pack):
 
 
 def test_missing_pack_is_refused(tmp_path):
-    with pytest.raises(InputError, match="data.pack"):
+    with pytest.raises(InputError, match=r"data\.pack"):
         StructurePack(tmp_path / "pack.npz")

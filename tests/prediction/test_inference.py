@@ -75,7 +75,16 @@ def test_every_occupied_voxel_gets_a_distribution(network, shape):
 def test_progress_counts_tiles_and_time_is_estimated(network):
     seen = []
     occupied = np.ones((32, 32, 32), dtype=bool)
-    predict(density((32, 32, 32)), occupied, network, tile=16, overlap=0, batch=3, device=CPU, progress=lambda *p: seen.append(p))
+    predict(
+        density((32, 32, 32)),
+        occupied,
+        network,
+        tile=16,
+        overlap=0,
+        batch=3,
+        device=CPU,
+        progress=lambda *p: seen.append(p),
+    )
     assert seen == [(3, 8), (6, 8), (8, 8)]
     small = estimate_seconds(network, occupied, 16, 0, CPU)
     assert 0 < small < estimate_seconds(network, np.ones((64, 64, 64), dtype=bool), 16, 0, CPU)

@@ -46,7 +46,9 @@ def settings():
 
 def test_positions_types_and_vectors(settings):
     rng = np.random.default_rng(0)
-    points = np.array([[z, y, x] for z in (6, 12, 18) for y in (7, 14) for x in (6, 12, 19)]) + rng.uniform(-0.5, 0.5, (18, 3))
+    points = np.array([[z, y, x] for z in (6, 12, 18) for y in (7, 14) for x in (6, 12, 19)]) + rng.uniform(
+        -0.5, 0.5, (18, 3)
+    )
     kinds = rng.integers(0, 20, 18)
     found = pick_candidates(prediction_of(points, aa=kinds), settings)
     assert len(found) == 18

@@ -6,7 +6,8 @@ import pytest
 
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
-from cryo2struct.tracing import TracingSettings, trace
+from cryo2struct.settings import load_settings
+from cryo2struct.tracing import trace
 from cryo2struct.tracing.chains import protein_chains
 from cryo2struct.tracing.confidence import register_probability
 from cryo2struct.tracing.scores import emission_scores
@@ -151,7 +152,7 @@ def test_register_probability_against_direct_enumeration():
     rng = np.random.default_rng(0)
     letters = "".join(rng.choice(list(AMINO_ACIDS), 12))
     candidates = Candidates(rng.normal(size=(8, 3)), np.ones(8), rng.dirichlet(np.ones(20), 8))
-    settings = TracingSettings(register_window=1)
+    settings = load_settings(None, {"tracing.register_window": 1}).tracing
     chains = protein_chains(Sequences((Entity("a", letters, 1, "protein"),)))
     emission = emission_scores(candidates, settings)
     state = np.full(12, -1)

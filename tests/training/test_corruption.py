@@ -30,7 +30,10 @@ def test_carboxylates_alone_are_weakened():
 def test_oxygen_and_nitrogen_alone_are_weakened():
     element = np.array([6, 7, 8, 16, 8])
     weights = np.array(
-        [corruption.weaken_polar_atoms(np.ones(5, dtype=np.float32), element, np.random.default_rng(s)) for s in range(99)]
+        [
+            corruption.weaken_polar_atoms(np.ones(5, dtype=np.float32), element, np.random.default_rng(s))
+            for s in range(99)
+        ]
     )
     assert (weights[:, [0, 3]] == 1).all()
     assert np.array_equal(weights[:, 2], weights[:, 4])
@@ -41,7 +44,9 @@ def test_oxygen_and_nitrogen_alone_are_weakened():
 def test_side_chains_fade_with_depth():
     depth = np.array([-1, 0, 1, 2, 3, 4])
     weights = [
-        corruption.weaken_side_chains(np.ones(6, dtype=np.float32), depth, np.zeros(6, dtype=int), np.random.default_rng(s))
+        corruption.weaken_side_chains(
+            np.ones(6, dtype=np.float32), depth, np.zeros(6, dtype=int), np.random.default_rng(s)
+        )
         for s in range(50)
     ]
     assert all(w[0] == 1 for w in weights)
@@ -84,7 +89,8 @@ def test_noise_leaves_the_fsc_that_was_asked_for():
     fsc = torch.full(spectrum.shape, 0.4)
     power = torch.full(spectrum.shape, float(spectrum.abs().square().mean()))
     maps = [
-        corruption.add_noise(spectrum, fsc, power, torch.ones(1), torch.Generator().manual_seed(seed)) for seed in (1, 2)
+        corruption.add_noise(spectrum, fsc, power, torch.ones(1), torch.Generator().manual_seed(seed))
+        for seed in (1, 2)
     ]
     # Signal power 2 FSC / (1 + FSC), noise power (1 - FSC) / (1 + FSC): the share of signal is that of the full map.
     shared = (maps[0] * maps[1].conj()).real.mean() / maps[0].abs().square().mean()

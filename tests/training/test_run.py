@@ -113,7 +113,17 @@ def test_export_and_restart_from_weights(config, tmp_path):
     torch.testing.assert_close(
         network.state_dict()["atoms.bias"], checkpoint(tmp_path / "run")["ema"]["atoms.bias"], atol=1e-2, rtol=1e-3
     )
-    assert run(config, tmp_path / "again", "--weights-only-restart", str(tmp_path / "weights"), "--set", "optimiser.steps=1") == 0
+    assert (
+        run(
+            config,
+            tmp_path / "again",
+            "--weights-only-restart",
+            str(tmp_path / "weights"),
+            "--set",
+            "optimiser.steps=1",
+        )
+        == 0
+    )
     with (tmp_path / "run" / "metrics.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert {int(row["step"]) for row in rows} == {1, 2, 3, 4}
