@@ -6,7 +6,6 @@ the less the nearer a voxel is to the tile's face.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -90,54 +89,37 @@ class Tiling:
 
 
 class Blend:
-    """Weighted mean of tiles that overlap.
+    """Weighted mean of overlapping tiles at chosen voxels only, so that memory follows the occupied part of a map.
 
     Parameters
     ----------
     tiling : Tiling
+    chosen : bool (z, y, x), the voxels to keep
     channels : int
+
+    Attributes
+    ----------
+    index : (M, 3) int32, z, y, x of the chosen voxels
     """
 
-    def __init__(self, tiling: Tiling, channels: int) -> None:
-        self.tiling = tiling
+    def __init__(self, tiling: Tiling, chosen: NDArray[np.bool_], channels: int) -> None:
+        self.index = np.argwhere(chosen).astype(np.int32)
+        self._row = np.full(chosen.shape, -1, dtype=np.int32)
+        self._row[chosen] = np.arange(len(self.index), dtype=np.int32)
         self._window = tiling.window()
-        self._sum = np.zeros((channels, *tiling.shape), dtype=np.float32)
-        self._weight = np.zeros(tiling.shape, dtype=np.float32)
+        self._sum = np.zeros((len(self.index), channels), dtype=np.float32)
+        self._weight = np.zeros(len(self.index), dtype=np.float32)
 
     def add(self, tile: FloatArray, start: Start) -> None:
         """Put in what was predicted in the tile (channels, size, size, size) at `start`."""
-        slices = self.tiling._inside(start)
-        weight = self._weight[slices]
-        depth, height, width = weight.shape
-        window = self._window[:depth, :height, :width]
-        weight += window
-        self._sum[(slice(None), *slices)] += tile[:, :depth, :height, :width] * window
+        z, y, x = start
+        size = tile.shape[1]
+        rows = self._row[z : z + size, y : y + size, x : x + size]
+        here = np.nonzero(rows >= 0)
+        weight = self._window[here]
+        self._sum[rows[here]] += np.moveaxis(tile, 0, -1)[here] * weight[:, None]
+        self._weight[rows[here]] += weight
 
-    @property
-    def covered(self) -> NDArray[np.bool_]:
-        """Voxels (z, y, x) that lie in at least one tile put in."""
-        return self._weight > 0
-
-    def result(self, fill: float = 0.0) -> NDArray[np.float32]:
-        """The mean (channels, z, y, x), `fill` where no tile was put in. The blend is used up by it."""
-        covered = self.covered
-        for channel in self._sum:
-            np.divide(channel, self._weight, out=channel, where=covered)
-            channel[~covered] = fill
-        return self._sum
-
-
-def cut_tiles(
-    values: FloatArray, tiling: Tiling, occupied: NDArray[np.bool_] | None = None, fill: float = 0.0
-) -> Iterator[tuple[Start, FloatArray]]:
-    """Start and values of every tile that contains an occupied voxel.
-
-    Parameters
-    ----------
-    values : (z, y, x)
-    tiling : Tiling of that box
-    occupied : bool (z, y, x), or None for all tiles
-    fill : value outside the box
-    """
-    for start in tiling.starts(occupied):
-        yield start, tiling.cut(values, start, fill)
+    def result(self) -> NDArray[np.float16]:
+        """The mean (M, channels) at the rows of `index`."""
+        return (self._sum / np.maximum(self._weight, 1e-12)[:, None]).astype(np.float16)

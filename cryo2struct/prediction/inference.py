@@ -9,46 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cryo2struct.density.tiles import Tiling
+from cryo2struct.density.tiles import Blend, Tiling
 from cryo2struct.networks.classifier import CELL_HEADS, Classifier, normalise_boxes, on_device
 from cryo2struct.objects import DensityMap, FloatArray, IntArray, Prediction
 from cryo2struct.prediction.device import arithmetic_type
 
 CELL = 2
 """Voxels along the side of a cell."""
-
-
-class SparseBlend:
-    """Weighted mean of overlapping tiles at chosen voxels only.
-
-    Parameters
-    ----------
-    tiling : Tiling
-    chosen : bool (z, y, x), the voxels to keep
-    channels : int
-    """
-
-    def __init__(self, tiling: Tiling, chosen: NDArray[np.bool_], channels: int) -> None:
-        self.index = np.argwhere(chosen).astype(np.int32)
-        self._row = np.full(chosen.shape, -1, dtype=np.int32)
-        self._row[chosen] = np.arange(len(self.index), dtype=np.int32)
-        self._window = tiling.window()
-        self._sum = np.zeros((len(self.index), channels), dtype=np.float32)
-        self._weight = np.zeros(len(self.index), dtype=np.float32)
-
-    def add(self, tile: FloatArray, start: tuple[int, int, int]) -> None:
-        """Put in what was predicted in the tile (channels, size, size, size) at `start`."""
-        z, y, x = start
-        size = tile.shape[1]
-        rows = self._row[z : z + size, y : y + size, x : x + size]
-        here = np.nonzero(rows >= 0)
-        weight = self._window[here]
-        self._sum[rows[here]] += tile[(slice(None), *here)].T * weight[:, None]
-        self._weight[rows[here]] += weight
-
-    def result(self) -> NDArray[np.float16]:
-        """The mean (voxels, channels) at the rows of `index`."""
-        return (self._sum / np.maximum(self._weight, 1e-12)[:, None]).astype(np.float16)
 
 
 def predict(
@@ -87,8 +54,8 @@ def predict(
     cell_chosen = np.asarray(chosen.reshape(even[0] // 2, 2, even[1] // 2, 2, even[2] // 2, 2).any(axis=(1, 3, 5)))
     tiling = Tiling(shape, tile, overlap, multiple=CELL)
     cell_tiling = tiling.coarser(CELL)
-    voxels = SparseBlend(tiling, occupied, 4)
-    cells = SparseBlend(cell_tiling, cell_chosen, sum(CELL_HEADS.values()))
+    voxels = Blend(tiling, occupied, 4)
+    cells = Blend(cell_tiling, cell_chosen, sum(CELL_HEADS.values()))
     starts = tiling.starts(occupied)
     network = on_device(network, device)
     # The value that surrounds the molecule fills what hangs over the box.
@@ -125,7 +92,7 @@ def _forward(network: Classifier, boxes: Tensor, type_temperature: float) -> tup
     return heads["atoms"].softmax(dim=1).cpu().numpy(), joined.cpu().numpy()
 
 
-def _collect(density: DensityMap, voxels: SparseBlend, cells: SparseBlend) -> Prediction:
+def _collect(density: DensityMap, voxels: Blend, cells: Blend) -> Prediction:
     values = cells.result()
     edges = np.cumsum([0, *CELL_HEADS.values()])
     heads = {name: values[:, a:b] for name, a, b in zip(CELL_HEADS, edges[:-1], edges[1:], strict=True)}

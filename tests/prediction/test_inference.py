@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from cryo2struct.density.tiles import Tiling
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import CELL_HEADS, Classifier, ClassifierConfig
 from cryo2struct.objects import DensityMap, GridFrame
 from cryo2struct.prediction import inference
 from cryo2struct.prediction.device import choose_device, describe_device
-from cryo2struct.prediction.inference import SparseBlend, estimate_seconds, predict
+from cryo2struct.prediction.inference import estimate_seconds, predict
 
 CPU = torch.device("cpu")
 
@@ -24,24 +23,6 @@ def network() -> Classifier:
 def density(shape, seed=0) -> DensityMap:
     values = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     return DensityMap(values, GridFrame(shape, np.ones(3), np.zeros(3)))
-
-
-def test_sparse_blend_is_the_weighted_mean():
-    shape = (19, 24, 17)
-    rng = np.random.default_rng(0)
-    tiling = Tiling(shape, 16, 8)
-    chosen = rng.random(shape) < 0.3
-    blend = SparseBlend(tiling, chosen, 2)
-    window = tiling.window()
-    total, weight = np.zeros((2, 32, 32, 32)), np.zeros((32, 32, 32))
-    for z, y, x in tiling.starts():
-        tile = rng.random((2, 16, 16, 16)).astype(np.float32)
-        blend.add(tile, (z, y, x))
-        total[:, z : z + 16, y : y + 16, x : x + 16] += tile * window
-        weight[z : z + 16, y : y + 16, x : x + 16] += window
-    expected = (total / np.maximum(weight, 1e-12))[:, :19, :24, :17][:, chosen].T
-    assert np.array_equal(blend.index, np.argwhere(chosen))
-    np.testing.assert_allclose(blend.result(), expected, atol=2e-3)
 
 
 def test_one_tile_equals_the_network(network, monkeypatch):
