@@ -22,8 +22,6 @@ app.command()(evaluate.evaluate)
 app.command()(demo.demo)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 
-INTERRUPTED = 130
-
 
 @app.callback(invoke_without_command=True)
 def _options(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
@@ -35,13 +33,11 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def main() -> None:
-    """Entry point: a refusal is one line on standard error and the exit code of its kind."""
+    """Entry point: a refusal is one line on standard error and the exit code of its kind; Ctrl-C exits 130."""
     try:
         app()
     except Cryo2StructError as error:
         sys.exit(_refuse(error))
-    except KeyboardInterrupt:
-        sys.exit(_interrupted())
     except MemoryError:
         sys.exit(_refuse(ResourceError("not enough memory: give a smaller map, --mask, or --set prediction.batch=1")))
     except Exception as error:
@@ -61,11 +57,6 @@ def _log_fault() -> str:
     with tempfile.NamedTemporaryFile("w", prefix="cryo2struct-fault-", suffix=".log", delete=False) as log:
         traceback.print_exc(file=log)
     return log.name
-
-
-def _interrupted() -> int:
-    print("cryo2struct: interrupted", file=sys.stderr)
-    return INTERRUPTED
 
 
 if __name__ == "__main__":
