@@ -20,7 +20,7 @@ app.command()(classify.classify)
 app.command()(trace.trace)
 app.command()(evaluate.evaluate)
 app.command()(demo.demo)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
+app.add_typer(train.app, name="train")
 
 
 @app.callback(invoke_without_command=True)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+app = typer.Typer(help="Train a network.")
 
-def train(
-    context: typer.Context,
-    network: Annotated[str, typer.Argument(help="What to train: classifier.")],
-) -> None:
-    """Train a network: `cryo2struct train classifier --config FILE --set data.pack=PATH`; --help after it for more."""
-    from cryo2struct.errors import UsageError
+
+# The loop has a command line of its own, so that it also starts without this one; --help is among its options.
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def classifier(context: typer.Context) -> None:
+    """Train the classifier: `--config FILE --set data.pack=PATH`; see `cryo2struct train classifier --help`."""
     from cryo2struct.training.run import main
 
-    if network != "classifier":
-        raise UsageError(f"train {network}: not known: use classifier")
     raise typer.Exit(main(context.args))

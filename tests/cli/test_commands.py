@@ -30,10 +30,11 @@ def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
 def refused(done, code) -> str:
     """The one line that a refusal prints, after the lines of the steps before it."""
     assert done.returncode == code, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("cryo2struct: ")]
-    assert len(lines) == 1
-    assert "Traceback" not in done.stderr
-    return lines[0]
+    *steps, line = done.stderr.splitlines()
+    assert line.startswith("cryo2struct: ")
+    assert not any(step.startswith(("cryo2struct: ", "Traceback")) for step in steps)
+    assert not done.stdout
+    return line
 
 
 def test_demo_and_force(tmp_path):
@@ -88,8 +89,10 @@ REFUSALS = [
     (["build", "none.mrc", FASTA], 3, "none.mrc"),
     (["build", MAP, "none.fasta"], 3, "none.fasta"),
     (["build", MAP, FASTA, "--device", "cuda:99"], 6, "--device"),
+    (["build", MAP, FASTA, "--device", "abacus"], 6, "abacus"),
     (["build", MAP, FASTA, "--set", "nonsense"], 2, "--set"),
     (["build", MAP, FASTA, "--set", "picking.threshold=7"], 2, "picking.threshold"),
+    (["build", MAP, FASTA, "--set", "picking.colour=1"], 2, "picking.colour"),
     (["build", MAP, FASTA, "--copies", "three"], 2, "--copies"),
     (["build", MAP, FASTA, "--copies", "nobody=3"], 2, "nobody"),
     (["build", MAP, FASTA, "--origin", "left"], 2, "origin"),
@@ -101,7 +104,6 @@ REFUSALS = [
     (["trace", FASTA, FASTA, "-o", "t.npz"], 3, "seq.fasta"),
     (["trace", str(CASES / "easy_1.candidates.npz"), FASTA, "-o", "t.npz", "--mode", "best"], 2, "--mode"),
     (["evaluate", "none.cif", "none.cif"], 3, "none.cif"),
-    (["train", "everything"], 2, "classifier"),
 ]
 
 
@@ -111,9 +113,22 @@ def test_refusals(arguments, code, word, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_wrong_option_is_a_usage_error(tmp_path):
-    assert run("build", MAP, FASTA, "--nonsense", cwd=tmp_path).returncode == 2
-    assert run("build", cwd=tmp_path).returncode == 2
+@pytest.mark.parametrize(
+    "arguments", [["build", MAP, FASTA, "--nonsense"], ["build"], ["nonsense"], ["train", "nonsense"]]
+)
+def test_usage_errors(arguments, tmp_path):
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--help" in done.stderr
+    assert not done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_folder_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    done = run("build", "none.mrc", FASTA, "-o", ".", cwd=tmp_path)
+    assert done.stderr.count("\n") == 1
+    assert "not empty" in refused(done, 4)
 
 
 def test_interrupted(tmp_path):
@@ -141,3 +156,4 @@ def test_default_folder_is_named_after_the_map(tmp_path):
 def test_train_passes_its_options_on(tmp_path):
     done = run("train", "classifier", "--config", "none.yaml", cwd=tmp_path)
     assert "none.yaml" in refused(done, 3)
+    assert "--weights-only-restart" in run("train", "classifier", "--help", cwd=tmp_path).stdout

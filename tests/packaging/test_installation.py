@@ -75,9 +75,18 @@ def test_pinned_versions_are_exact_and_torch_is_among_them():
     assert any(line.startswith("torch==") for line in lines)
 
 
-def test_no_tracked_file_is_too_large():
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
-    sizes = {name: (ROOT / name).stat().st_size for name in names if (ROOT / name).is_file()}
-    assert all(size <= 30 * 2**20 for size in sizes.values())
-    assert all(size <= 16 * 2**20 for name, size in sizes.items() if name.startswith("weights/"))
-    assert sum(size for name, size in sizes.items() if name.startswith("tests/data/")) <= 8 * 2**20
+@pytest.mark.parametrize(
+    ("folder", "largest", "total"), [("weights", 16, 64), ("examples", 8, 16), ("tests/data", 8, 8)]
+)
+def test_data_stay_small(folder, largest, total):
+    sizes = [path.stat().st_size / 2**20 for path in (ROOT / folder).rglob("*") if path.is_file()]
+    assert 0 < max(sizes) <= largest
+    assert sum(sizes) <= total
+
+
+def test_the_readme_and_the_check_run_the_same_commands():
+    readme, check = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    install, test = "pip install -c constraints.txt .", "pip install -c constraints.txt '.[test]'"
+    assert f"python -m {install} && cryo2struct demo" in readme
+    assert f"python -m {test} && pytest" in readme
+    assert all(command.removeprefix("pip install ") in check for command in (install, test))
