@@ -38,7 +38,7 @@ style #2 ball
 volume #1 style mesh
 view
 """
-VERSIONED = ("cryo2struct", "torch", "numpy", "scipy", "numba", "gemmi", "mrcfile", "biopython")
+VERSIONED = ("cryo2struct", "torch", "numpy", "scipy", "numba", "gemmi", "mrcfile")
 
 
 @dataclass
@@ -115,9 +115,7 @@ def classify(
     ResourceError
         Weights or device cannot be used.
     """
-    # torch takes seconds to import: only now, so that bad input is refused before.
-    import torch
-
+    # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
     from cryo2struct.networks.store import load_classifier
     from cryo2struct.prediction.device import choose_device, describe_device
     from cryo2struct.prediction.inference import estimate_seconds, predict
@@ -125,9 +123,7 @@ def classify(
 
     record = record or Recorder()
     with record.step("load network"):
-        device = choose_device(settings.device)
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
+        device = choose_device(settings.device, settings.threads)
         network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
         record.counts["weights"] = {key: entry[key] for key in ("file", "sha256")}
     with record.step("prepare map"):
@@ -138,7 +134,7 @@ def classify(
     options = settings.prediction
     seconds = estimate_seconds(network, chosen, options.tile, options.overlap, device)
     box = " x ".join(str(n) for n in density.frame.shape[::-1])
-    record.say(f"{describe_device(device, torch.get_num_threads())}; box {box}, about {seconds:.0f} s for the network")
+    record.say(f"{describe_device(device)}; box {box}, about {seconds:.0f} s for the network")
     with record.step("predict"):
         prediction = predict(
             resampled,

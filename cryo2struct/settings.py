@@ -167,6 +167,8 @@ def load_settings(config: Path | None = None, changes: Mapping[str, Any] | None 
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"setting {where}: not known: configs/build.yaml has them all") from error
         raise UsageError(f"setting {where}: {first['msg']}, found {first['input']!r}") from error
 
 
@@ -175,7 +177,10 @@ def parse_change(change: str) -> tuple[str, Any]:
     key, separator, value = change.partition("=")
     if not separator:
         raise UsageError(f"--set {change}: write it as key=value, e.g. picking.threshold=0.4")
-    return key.strip(), yaml.safe_load(value)
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {change}: the value is no YAML: put it in quotes") from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -192,7 +197,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+        if isinstance(values.get(key), dict):
+            if not isinstance(value, Mapping):
+                raise UsageError(f"setting {key}: is a group of settings: give {key}.NAME=VALUE, found {value!r}")
             _merge(values[key], value)
         else:
             values[key] = value

@@ -37,6 +37,10 @@ def test_change_on_the_command_line():
     assert parse_change("map.resolution=null") == ("map.resolution", None)
     with pytest.raises(UsageError, match="key=value"):
         parse_change("picking.threshold")
+    with pytest.raises(UsageError, match="no YAML"):
+        parse_change("picking.threshold=[")
+    with pytest.raises(UsageError, match="group"):
+        load_settings(None, {"map": 3})
 
 
 def test_data_comes_with_the_package():

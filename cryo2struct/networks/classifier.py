@@ -88,7 +88,7 @@ class Classifier(nn.Module):
 
 def on_device(network: Classifier, device: torch.device) -> Classifier:
     """The network on a device, its weights laid out channels last, which 3-D convolutions prefer."""
-    return network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    return network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
 def normalise_boxes(boxes: Tensor) -> Tensor:

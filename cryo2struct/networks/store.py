@@ -26,6 +26,7 @@ def save_weights(folder: Path, name: str, state: dict[str, Tensor], description:
     path = folder / f"{name}.safetensors"
     temporary = path.with_suffix(".tmp")
     save_file({key: value.detach().half().cpu().contiguous() for key, value in state.items()}, temporary)
+    temporary.chmod(0o644)  # safetensors makes it readable by its owner alone
     temporary.replace(path)
     manifest = folder / MANIFEST
     entries = json.loads(manifest.read_text()) if manifest.exists() else {}

@@ -7,14 +7,16 @@ import torch
 from cryo2struct.errors import ResourceError
 
 
-def choose_device(name: str) -> torch.device:
-    """The device called "auto", "cpu", "cuda" or "cuda:N".
+def choose_device(name: str, threads: int | None = None) -> torch.device:
+    """The device called "auto", "cpu", "cuda" or "cuda:N"; `threads` of the CPU are used, all cores when None.
 
     Raises
     ------
     ResourceError
         No such device can be used.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -30,12 +32,12 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def describe_device(device: torch.device, threads: int) -> str:
+def describe_device(device: torch.device) -> str:
     """One phrase for the log, e.g. "cpu, 8 threads, bfloat16"."""
     arithmetic = str(arithmetic_type(device)).removeprefix("torch.")
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, {arithmetic}"
-    return f"cpu, {threads} threads, {arithmetic}"
+    return f"cpu, {torch.get_num_threads()} threads, {arithmetic}"
 
 
 def arithmetic_type(device: torch.device) -> torch.dtype:

@@ -46,7 +46,10 @@ def read_config(path: Path, changes: list[str]) -> Config:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such configuration: give --config FILE")
-    config: Config = yaml.safe_load(path.read_text())
+    try:
+        config: Config = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: configuration is no YAML: {' '.join(str(error).split())}") from error
     for change in changes:
         key, separator, value = change.partition("=")
         *parents, last = key.split(".")
@@ -55,7 +58,10 @@ def read_config(path: Path, changes: list[str]) -> Config:
             place = place.get(parent, {})
         if not separator or last not in place:
             raise UsageError(f"--set {change}: the configuration has no {key}")
-        place[last] = yaml.safe_load(value)
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {change}: the value is no YAML: put it in quotes") from error
     return config
 
 

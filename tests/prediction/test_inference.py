@@ -74,7 +74,9 @@ def test_progress_counts_tiles_and_time_is_estimated(network):
 def test_devices():
     assert choose_device("cpu") == CPU
     assert choose_device("auto").type in ("cpu", "cuda")
-    assert "threads" in describe_device(CPU, 3)
+    before = torch.get_num_threads()
+    assert "1 threads" in describe_device(choose_device("cpu", 1))
+    torch.set_num_threads(before)
     for name in ("cuda:99", "tpu", "mps"):
         with pytest.raises(ResourceError, match=f"--device {name}"):
             choose_device(name)

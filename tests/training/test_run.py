@@ -132,12 +132,15 @@ def test_export_and_restart_from_weights(config, tmp_path):
 def test_refusals(config, tmp_path, capsys):
     assert main(["--config", str(tmp_path / "none.yaml")]) == 3
     assert run(config, tmp_path / "run", "--set", "optimiser.nonsense=1") == 2
+    assert run(config, tmp_path / "run", "--set", "optimiser.steps=[") == 2
+    (tmp_path / "bad.yaml").write_text("a: [")
+    assert main(["--config", str(tmp_path / "bad.yaml")]) == 3
     assert run(config, tmp_path / "run", "--set", "data.pack=/nowhere/pack.npz") == 3
     assert run(config, tmp_path / "run", "--export", str(tmp_path)) == 3
     assert run(config, tmp_path / "run", "--set", "optimiser.steps=1") == 0
     assert run(config, tmp_path / "run", "--set", "optimiser.steps=2") == 3
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cryo2struct:")]
-    assert len(lines) == 5
+    assert len(lines) == 7
 
 
 def test_not_a_number_stops_with_the_last_checkpoint_kept(config, tmp_path, monkeypatch):
