@@ -32,7 +32,6 @@ VIEW = """# ChimeraX: the map, and the model coloured by confidence
 open {map}
 open model.cif
 color bfactor #2 palette alphafold
-cartoon suppressBackboneDisplay false
 show #2 atoms
 style #2 ball
 volume #1 style mesh
@@ -194,6 +193,9 @@ def build(
     record = record or Recorder()
     if not sequences.proteins:
         raise InputError("sequences: hold no protein; give the sequences of the proteins in the map")
+    for entity in sequences.proteins:
+        if entity.copies is None:
+            record.warn(f"sequence {entity.name}: number of copies unknown, one is built; say --copies {entity.name}=N")
     candidates = classify(density_map, settings, mask=mask, record=record)
     with record.step("trace"):
         traced = trace(candidates, sequences, settings.tracing)
