@@ -133,7 +133,7 @@ def classify(
     options = settings.prediction
     seconds = estimate_seconds(network, chosen, options.tile, options.overlap, device)
     box = " x ".join(str(n) for n in density.frame.shape[::-1])
-    record.say(f"{describe_device(device)}; box {box}, about {seconds:.0f} s for the network")
+    record.say(f"{describe_device(device)}; box {box}, about {max(seconds, 1):.0f} s for the network")
     with record.step("predict"):
         prediction = predict(
             resampled,
