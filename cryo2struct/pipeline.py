@@ -131,7 +131,7 @@ def classify(
     if not chosen.any():
         raise NothingToBuildError("map: nothing in it stands out of the background: check --contour and --mask")
     options = settings.prediction
-    seconds = estimate_seconds(network, chosen, options.tile, options.overlap, device)
+    seconds = estimate_seconds(network, chosen, options.tile, options.overlap, options.rotations, device)
     box = " x ".join(str(n) for n in density.frame.shape[::-1])
     record.say(f"{describe_device(device)}; box {box}, about {max(seconds, 1):.0f} s for the network")
     with record.step("predict"):
@@ -142,6 +142,7 @@ def classify(
             tile=options.tile,
             overlap=options.overlap,
             batch=options.batch,
+            rotations=options.rotations,
             device=device,
             type_temperature=settings.picking.type_temperature,
             progress=lambda done, total: record.progress("predict", done, total),

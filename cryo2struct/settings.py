@@ -53,6 +53,7 @@ class PredictionSettings(_Group):
     tile: int = Field(ge=16, multiple_of=8, description="side of a tile, voxels of about 1 A")
     overlap: int = Field(ge=0, multiple_of=2, description="overlap of neighbouring tiles, voxels")
     batch: int = Field(ge=1, description="tiles per pass")
+    rotations: int = Field(ge=1, le=8, description="orientations in which each tile is predicted, for the mean")
 
 
 class PickingSettings(_Group):

@@ -13,6 +13,7 @@ from cryo2struct.density.tiles import Blend, Tiling
 from cryo2struct.networks.classifier import CELL_HEADS, Classifier, normalise_boxes, on_device
 from cryo2struct.objects import DensityMap, FloatArray, IntArray, Prediction
 from cryo2struct.prediction.device import arithmetic_type
+from cryo2struct.prediction.rotations import ROTATIONS, turn, turn_back, turn_vectors_back
 
 CELL = 2
 """Voxels along the side of a cell."""
@@ -26,6 +27,7 @@ def predict(
     tile: int,
     overlap: int,
     batch: int,
+    rotations: int,
     device: torch.device,
     type_temperature: float = 1.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -43,6 +45,8 @@ def predict(
         Side of a tile and overlap of neighbours, voxels.
     batch : int
         Tiles per pass.
+    rotations : int
+        Number of `ROTATIONS` in which each tile is predicted; the predictions are averaged.
     device : torch.device
     type_temperature : float
         Divides the logits of the amino-acid types.
@@ -64,7 +68,7 @@ def predict(
     for first in range(0, len(starts), batch):
         group = starts[first : first + batch]
         boxes = np.stack([tiling.cut(density.values, start, fill) for start in group])[:, None]
-        atoms, heads = _forward(network, torch.from_numpy(boxes).to(device), type_temperature)
+        atoms, heads = _forward(network, torch.from_numpy(boxes).to(device), rotations, type_temperature)
         for number, start in enumerate(group):
             voxels.add(atoms[number], start)
             z, y, x = start
@@ -75,21 +79,32 @@ def predict(
 
 
 @torch.inference_mode()
-def _forward(network: Classifier, boxes: Tensor, type_temperature: float) -> tuple[FloatArray, FloatArray]:
-    """Probabilities of the voxel classes and all heads per cell, (batch, channels, z, y, x)."""
+def _forward(
+    network: Classifier, boxes: Tensor, rotations: int, type_temperature: float
+) -> tuple[FloatArray, FloatArray]:
+    """Probabilities of the voxel classes and all heads per cell, (batch, channels, z, y, x), mean over rotations."""
     dtype = arithmetic_type(boxes.device)
-    with torch.autocast(boxes.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        heads = {name: value.float() for name, value in network(normalise_boxes(boxes)).items()}
-    per_cell = {
-        **heads,
-        "aa": (heads["aa"] / type_temperature).softmax(dim=1),
-        "ss": heads["ss"].softmax(dim=1),
-        "nonprotein": heads["nonprotein"].sigmoid(),
-        "next": torch.nn.functional.normalize(heads["next"], dim=1),
-        "prev": torch.nn.functional.normalize(heads["prev"], dim=1),
-    }
-    joined = torch.cat([per_cell[name] for name in CELL_HEADS], dim=1)
-    return heads["atoms"].softmax(dim=1).cpu().numpy(), joined.cpu().numpy()
+    boxes = normalise_boxes(boxes)
+    atoms = cells = torch.zeros(())
+    for rotation in ROTATIONS[:rotations]:
+        with torch.autocast(boxes.device.type, dtype=dtype, enabled=dtype != torch.float32):
+            heads = {name: value.float() for name, value in network(turn(boxes, rotation)).items()}
+        scalars = {
+            "atoms": heads["atoms"].softmax(dim=1),
+            "aa": (heads["aa"] / type_temperature).softmax(dim=1),
+            "ss": heads["ss"].softmax(dim=1),
+            "nonprotein": heads["nonprotein"].sigmoid(),
+        }
+        vectors = {
+            "offset": heads["offset"],
+            "next": torch.nn.functional.normalize(heads["next"], dim=1),
+            "prev": torch.nn.functional.normalize(heads["prev"], dim=1),
+        }
+        upright = {name: turn_back(value, rotation) for name, value in scalars.items()}
+        upright |= {name: turn_vectors_back(value, rotation) for name, value in vectors.items()}
+        atoms = atoms + upright["atoms"].cpu() / rotations
+        cells = cells + torch.cat([upright[name] for name in CELL_HEADS], dim=1).cpu() / rotations
+    return atoms.numpy(), cells.numpy()
 
 
 def _collect(density: DensityMap, voxels: Blend, cells: Blend) -> Prediction:
@@ -101,7 +116,7 @@ def _collect(density: DensityMap, voxels: Blend, cells: Blend) -> Prediction:
 
 
 def estimate_seconds(
-    network: Classifier, occupied: NDArray[np.bool_], tile: int, overlap: int, device: torch.device
+    network: Classifier, occupied: NDArray[np.bool_], tile: int, overlap: int, rotations: int, device: torch.device
 ) -> float:
     """Seconds that `predict` will need, from its arithmetic and the usual speed of such hardware."""
     shape = occupied.shape
@@ -109,7 +124,7 @@ def estimate_seconds(
     w1, w2, w3 = network.config.widths
     blocks = network.config.blocks
     per_cell = 54 * (4 * blocks * w1**2 + 4 * blocks * w2**2 / 8 + 2 * w3**2 / 64)
-    operations = tiles * (tile / CELL) ** 3 * per_cell
+    operations = tiles * rotations * (tile / CELL) ** 3 * per_cell
     fast = arithmetic_type(device) == torch.bfloat16
     if device.type == "cuda":
         return operations / 2e13

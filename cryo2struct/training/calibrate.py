@@ -80,6 +80,7 @@ def candidates_of(network: Classifier, density: DensityMap, settings: Settings) 
         tile=options.tile,
         overlap=options.overlap,
         batch=options.batch,
+        rotations=options.rotations,
         device=torch.device("cpu"),
     )
     return pick_candidates(prediction, settings.picking)

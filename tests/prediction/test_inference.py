@@ -29,7 +29,7 @@ def test_one_tile_equals_the_network(network, monkeypatch):
     monkeypatch.setattr(inference, "arithmetic_type", lambda device: torch.float32)
     source = density((16, 16, 16))
     occupied = np.random.default_rng(1).random((16, 16, 16)) < 0.5
-    prediction = predict(source, occupied, network, tile=16, overlap=0, batch=1, device=CPU)
+    prediction = predict(source, occupied, network, tile=16, overlap=0, batch=1, rotations=1, device=CPU)
     boxes = inference.normalise_boxes(torch.from_numpy(source.values)[None, None])
     heads = network(boxes)
     np.testing.assert_allclose(
@@ -44,13 +44,36 @@ def test_one_tile_equals_the_network(network, monkeypatch):
 @pytest.mark.parametrize("shape", [(20, 33, 16), (8, 40, 21), (47, 18, 30)])
 def test_every_occupied_voxel_gets_a_distribution(network, shape):
     occupied = np.random.default_rng(2).random(shape) < 0.1
-    prediction = predict(density(shape), occupied, network, tile=16, overlap=8, batch=3, device=CPU)
+    prediction = predict(density(shape), occupied, network, tile=16, overlap=8, batch=3, rotations=2, device=CPU)
     assert np.array_equal(prediction.voxels, np.argwhere(occupied))
     np.testing.assert_allclose(prediction.atoms.astype(float).sum(axis=1), 1, atol=5e-3)
     cells = {tuple(cell) for cell in prediction.cells.tolist()}
     assert cells == {tuple(voxel) for voxel in (np.argwhere(occupied) // 2).tolist()}
     assert {name: value.shape[1] for name, value in prediction.heads.items()} == CELL_HEADS
     np.testing.assert_allclose(prediction.heads["aa"].astype(float).sum(axis=1), 1, atol=2e-2)
+
+
+class Turning(torch.nn.Module):
+    """A network whose answer turns with the box: classes from the density, vectors from its gradient."""
+
+    def forward(self, boxes):
+        pooled = torch.nn.functional.avg_pool3d(boxes, 2)
+        by_axis = [torch.roll(pooled, -1, 2 + axis) - torch.roll(pooled, 1, 2 + axis) for axis in (2, 1, 0)]
+        vector = torch.cat(by_axis, dim=1)
+        scale = {name: torch.arange(count)[:, None, None, None] / count for name, count in CELL_HEADS.items()}
+        heads = {name: pooled * scale[name] for name in CELL_HEADS}
+        atoms = boxes * torch.arange(4)[:, None, None, None]
+        return {"atoms": atoms, **heads, "offset": vector, "next": vector, "prev": -vector}
+
+
+def test_mean_over_rotations_of_an_answer_that_turns_is_the_answer():
+    occupied = np.ones((16, 16, 16), dtype=bool)
+    options = {"tile": 16, "overlap": 0, "batch": 1, "device": CPU}
+    once = predict(density((16, 16, 16)), occupied, Turning(), rotations=1, **options)
+    mean = predict(density((16, 16, 16)), occupied, Turning(), rotations=8, **options)
+    np.testing.assert_allclose(mean.atoms, once.atoms, atol=3e-3)
+    for name in CELL_HEADS:
+        np.testing.assert_allclose(mean.heads[name], once.heads[name], atol=3e-3)
 
 
 def test_progress_counts_tiles_and_time_is_estimated(network):
@@ -63,12 +86,13 @@ def test_progress_counts_tiles_and_time_is_estimated(network):
         tile=16,
         overlap=0,
         batch=3,
+        rotations=1,
         device=CPU,
         progress=lambda *p: seen.append(p),
     )
     assert seen == [(3, 8), (6, 8), (8, 8)]
-    small = estimate_seconds(network, occupied, 16, 0, CPU)
-    assert 0 < small < estimate_seconds(network, np.ones((64, 64, 64), dtype=bool), 16, 0, CPU)
+    small = estimate_seconds(network, occupied, 16, 0, 1, CPU)
+    assert 0 < small < estimate_seconds(network, np.ones((64, 64, 64), dtype=bool), 16, 0, 1, CPU)
 
 
 def test_devices():
