@@ -25,7 +25,7 @@ from cryo2struct.io.models import chain_names, model_from_trace, write_confidenc
 from cryo2struct.io.outputs import sha256, write_text
 from cryo2struct.objects import Candidates, DensityMap, Model, Sequences, Trace
 from cryo2struct.settings import Settings, data_path
-from cryo2struct.tracing import trace
+from cryo2struct.tracing import doubt, trace
 
 COARSE_RESOLUTION, HOPELESS_RESOLUTION = 4.5, 8.0
 VIEW = """# ChimeraX: the map, and the model coloured by confidence
@@ -200,6 +200,8 @@ def build(
     candidates = classify(density_map, settings, mask=mask, record=record)
     with record.step("trace"):
         traced = trace(candidates, sequences, settings.tracing)
+    if (doubtful := doubt(traced, settings.tracing)) is not None:
+        record.warn(doubtful)
     with record.step("model"):
         model = model_from_trace(traced, sequences)
         coverage = _coverage(traced, sequences)

@@ -122,6 +122,7 @@ class TracingSettings(_Group):
     min_register: float = Field(
         ge=0, le=1, description="residues with a lower probability of being in register are left out"
     )
+    min_register_alone: float = Field(ge=0, le=1, description="the same where else nothing at all would be built")
     min_segment: int = Field(ge=1, description="shorter runs are left out, residues")
     max_interpolated: int = Field(ge=0, description="longest gap that is filled by interpolation, residues")
 

@@ -39,6 +39,8 @@ def trace(
             traced = tracing.trace_reference(candidates, sequences)
         else:
             traced = tracing.trace(candidates, sequences, settings.tracing)
+            if (doubtful := tracing.doubt(traced, settings.tracing)) is not None:
+                console.say(f"warning: {doubtful}")
         write_trace(output, traced)
         console.say(f"{len(traced)} residues placed")
     print(output)

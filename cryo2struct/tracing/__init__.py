@@ -1,6 +1,6 @@
 """Candidates and sequences become a trace: which residue of which chain is where."""
 
 from cryo2struct.tracing.reference import trace_reference
-from cryo2struct.tracing.tracer import trace
+from cryo2struct.tracing.tracer import doubt, trace
 
-__all__ = ["trace", "trace_reference"]
+__all__ = ["doubt", "trace", "trace_reference"]

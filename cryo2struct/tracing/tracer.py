@@ -119,22 +119,43 @@ def expected_right(placements: list[Placement], settings: TracingSettings) -> fl
     return sum(float(p.register[p.register >= settings.min_register].sum()) for p in placements)
 
 
+def doubt(traced: Trace, settings: TracingSettings) -> str | None:
+    """A line for the user if nothing that was placed is above `min_register`, else None."""
+    best = float(traced.register_prob.max())
+    if best >= settings.min_register:
+        return None
+    return (
+        f"trace: no residue has the right place in the sequence with a probability above {best:.2f}: take the residue "
+        "numbers as a guess; check that map and sequences belong together"
+    )
+
+
+def _trusted_runs(
+    placements: list[Placement], settings: TracingSettings, least: float
+) -> list[tuple[Placement, IntArray]]:
+    """Runs of residues that are in register with a probability of at least `least`."""
+    found = []
+    for placement in placements:
+        trusted = np.flatnonzero((placement.path.state >= 0) & (placement.register >= least))
+        runs = runs_of(trusted, placement.path.opens, settings.skip_steps)
+        found += [(placement, run) for run in runs if len(run) >= settings.min_segment]
+    return found
+
+
 def _build_trace(candidates: Candidates, placements: list[Placement], settings: TracingSettings) -> Trace:
     """Rows of what is trusted, with interpolated residues, in the order of the sequences."""
     ca_prob = np.clip(np.asarray(candidates.ca_prob, dtype=np.float64), 0, 1)
     if candidates.nonprotein_prob is not None:
         ca_prob = ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1))
+    runs = _trusted_runs(placements, settings, settings.min_register)
+    if not runs:
+        runs = _trusted_runs(placements, settings, settings.min_register_alone)
     blocks = []
-    for placement in placements:
-        path = placement.path
-        trusted = np.flatnonzero((path.state >= 0) & (placement.register >= settings.min_register))
-        for run in runs_of(trusted, path.opens, settings.skip_steps):
-            if len(run) < settings.min_segment:
-                continue
-            states = path.state[run]
-            xyz = np.asarray(candidates.xyz, dtype=np.float64)[states]
-            rows = fill_gaps(run, xyz, states, ca_prob[states], placement.register[run], settings)
-            blocks.append((placement.chain, rows))
+    for placement, run in runs:
+        states = placement.path.state[run]
+        xyz = np.asarray(candidates.xyz, dtype=np.float64)[states]
+        rows = fill_gaps(run, xyz, states, ca_prob[states], placement.register[run], settings)
+        blocks.append((placement.chain, rows))
     if not blocks:
         raise NothingToBuildError(
             f"trace: none of the {sum(len(p.register) for p in placements)} residues could be placed on "

@@ -7,7 +7,7 @@ import pytest
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
-from cryo2struct.tracing import trace
+from cryo2struct.tracing import doubt, trace
 from cryo2struct.tracing.chains import protein_chains
 from cryo2struct.tracing.confidence import register_probability
 from cryo2struct.tracing.scores import emission_scores
@@ -128,6 +128,19 @@ def test_shuffled_types_are_not_placed():
     flat = np.full_like(candidates.aa_prob, 1 / 20)
     with pytest.raises(NothingToBuildError):
         trace(replace(candidates, aa_prob=flat), sequences)
+
+
+def test_where_nothing_is_sure_the_likely_is_kept_and_said():
+    candidates, sequences = cases.read_case("medium_1")
+    blurred = replace(candidates, aa_prob=0.5 * candidates.aa_prob + 0.5 / 20)
+    strict = load_settings(None, {"tracing.min_register": 1.0}).tracing
+    usual = trace(blurred, sequences)
+    assert doubt(usual, load_settings().tracing) is None
+    kept = trace(blurred, sequences, strict)
+    assert len(kept) >= len(usual)
+    assert "guess" in doubt(kept, strict)
+    with pytest.raises(NothingToBuildError):
+        trace(blurred, sequences, strict.model_copy(update={"min_register_alone": 1.0}))
 
 
 def test_no_candidates_and_no_protein_are_refused():
