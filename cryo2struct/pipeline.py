@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cryo2struct.completion import complete
 from cryo2struct.density.fourier import estimate_resolution
 from cryo2struct.density.normalise import occupied
 from cryo2struct.density.resample import resample
@@ -23,7 +24,7 @@ from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.io.candidates import write_candidates
 from cryo2struct.io.models import chain_names, model_from_trace, write_confidence, write_mmcif, write_pdb
 from cryo2struct.io.outputs import sha256, write_text
-from cryo2struct.objects import Candidates, DensityMap, Model, Sequences, Trace
+from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Prediction, Sequences, Trace
 from cryo2struct.settings import Settings, data_path
 from cryo2struct.tracing import doubt, trace
 
@@ -33,7 +34,7 @@ open {map}
 open model.cif
 color bfactor #2 palette alphafold
 show #2 atoms
-style #2 ball
+style #2 stick
 volume #1 style mesh
 view
 """
@@ -80,6 +81,9 @@ class BuildResult:
     ----------
     model : Model
     trace : Trace
+        As decoded; the C-alphas of `model` moved a little from there.
+    backbone : Backbone
+        One row per row of `trace`.
     candidates : Candidates
     coverage : chain name to residues built and in all
     record : Recorder
@@ -87,6 +91,7 @@ class BuildResult:
 
     model: Model
     trace: Trace
+    backbone: Backbone
     candidates: Candidates
     coverage: dict[str, dict[str, int]]
     record: Recorder
@@ -114,13 +119,139 @@ def classify(
     ResourceError
         Weights or device cannot be used.
     """
+    return _predict_and_pick(density, settings, mask, record or Recorder())[1]
+
+
+def build(
+    density_map: DensityMap,
+    sequences: Sequences,
+    settings: Settings,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    record: Recorder | None = None,
+) -> BuildResult:
+    """Build a protein model into a map.
+
+    Parameters
+    ----------
+    density_map : DensityMap
+    sequences : Sequences
+    settings : Settings
+        See `cryo2struct.settings.load_settings`.
+    mask : bool (z, y, x), optional
+        Only these voxels are looked at; on the grid of the map.
+    record : Recorder, optional
+
+    Raises
+    ------
+    InputError
+        No protein sequence, or see `classify`.
+    NothingToBuildError
+        No candidates, or nothing could be traced.
+    ResourceError
+        Weights or device cannot be used.
+    """
+    record = record or Recorder()
+    if not sequences.proteins:
+        raise InputError("sequences: hold no protein; give the sequences of the proteins in the map")
+    for entity in sequences.proteins:
+        if entity.copies is None:
+            record.warn(f"sequence {entity.name}: number of copies unknown, one is built; say --copies {entity.name}=N")
+    prediction, candidates = _predict_and_pick(density_map, settings, mask, record)
+    with record.step("trace"):
+        traced = trace(candidates, sequences, settings.tracing)
+    if (doubtful := doubt(traced, settings.tracing)) is not None:
+        record.warn(doubtful)
+    with record.step("complete"):
+        backbone = complete(traced, sequences, prediction)
+    with record.step("model"):
+        model = model_from_trace(traced, sequences, backbone)
+        coverage = _coverage(traced, sequences)
+    built = sum(chain["built"] for chain in coverage.values())
+    residues = sum(chain["residues"] for chain in coverage.values())
+    record.counts["residues_built"] = built
+    record.counts["residues_with_backbone"] = int(backbone.complete.sum())
+    record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
+    return BuildResult(model, traced, backbone, candidates, coverage, record)
+
+
+def save_run(
+    folder: Path,
+    result: BuildResult,
+    density: DensityMap,
+    sequences: Sequences,
+    settings: Settings,
+    inputs: dict[str, Path],
+) -> dict[str, Any]:
+    """Write everything that a run leaves in its folder; run.json last, with the names of all files.
+
+    Parameters
+    ----------
+    folder : path
+    result : BuildResult
+    density, sequences, settings : what the model was built from
+    inputs : name to path, for the record
+
+    Returns
+    -------
+    The content of run.json.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    record = result.record
+    nz, ny, nx = density.frame.shape
+    cell = tuple(float(v) for v in np.array([nx, ny, nz]) * density.frame.voxel)
+    title = f"Model built into {inputs['map'].name}"
+    files = ["model.cif", "confidence.csv", "candidates.npz", "run.json", "run.log", "view.cxc"]
+    write_mmcif(folder / "model.cif", result.model, sequences, title=title, cell=(cell[0], cell[1], cell[2]))
+    reason = write_pdb(folder / "model.pdb", result.model, sequences, title=title, cell=(cell[0], cell[1], cell[2]))
+    if reason is None:
+        files.insert(1, "model.pdb")
+    else:
+        record.warn(f"model.pdb is not written: {reason}; use model.cif")
+    write_confidence(folder / "confidence.csv", result.trace, sequences, result.backbone)
+    write_candidates(folder / "candidates.npz", result.candidates)
+    write_text(folder / "view.cxc", VIEW.format(map=json.dumps(str(inputs["map"].resolve()))))
+    content = {
+        "program": "cryo2struct",
+        "files": files,
+        "inputs": {name: {"path": str(path.resolve()), "sha256": sha256(path)} for name, path in inputs.items()},
+        "settings": settings.model_dump(),
+        "versions": versions(),
+        "weights": record.counts.pop("weights"),
+        "steps": record.steps,
+        "counts": record.counts,
+        "coverage": result.coverage,
+        "warnings": record.warnings,
+    }
+    write_text(folder / "run.json", json.dumps(content, indent=1) + "\n")
+    return content
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this program and the libraries it depends on."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a checkout that is not installed
+            found[name] = "not installed"
+    return found
+
+
+def _predict_and_pick(
+    density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder
+) -> tuple[Prediction, Candidates]:
+    """What the network says of each occupied voxel, and the candidates in it; see `classify`."""
     # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
     from cryo2struct.networks.store import load_classifier
     from cryo2struct.prediction.device import choose_device, describe_device
     from cryo2struct.prediction.inference import estimate_seconds, predict
     from cryo2struct.prediction.picking import pick_candidates
 
-    record = record or Recorder()
     with record.step("load network"):
         device = choose_device(settings.device, settings.threads)
         network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
@@ -159,124 +290,7 @@ def classify(
             "the resolution (4.5 A or better), and whether the map is mirrored"
         )
     record.say(f"{len(candidates)} C-alpha candidates")
-    return candidates
-
-
-def build(
-    density_map: DensityMap,
-    sequences: Sequences,
-    settings: Settings,
-    *,
-    mask: NDArray[np.bool_] | None = None,
-    record: Recorder | None = None,
-) -> BuildResult:
-    """Build a protein model into a map.
-
-    Parameters
-    ----------
-    density_map : DensityMap
-    sequences : Sequences
-    settings : Settings
-        See `cryo2struct.settings.load_settings`.
-    mask : bool (z, y, x), optional
-        Only these voxels are looked at; on the grid of the map.
-    record : Recorder, optional
-
-    Raises
-    ------
-    InputError
-        No protein sequence, or see `classify`.
-    NothingToBuildError
-        No candidates, or nothing could be traced.
-    ResourceError
-        Weights or device cannot be used.
-    """
-    record = record or Recorder()
-    if not sequences.proteins:
-        raise InputError("sequences: hold no protein; give the sequences of the proteins in the map")
-    for entity in sequences.proteins:
-        if entity.copies is None:
-            record.warn(f"sequence {entity.name}: number of copies unknown, one is built; say --copies {entity.name}=N")
-    candidates = classify(density_map, settings, mask=mask, record=record)
-    with record.step("trace"):
-        traced = trace(candidates, sequences, settings.tracing)
-    if (doubtful := doubt(traced, settings.tracing)) is not None:
-        record.warn(doubtful)
-    with record.step("model"):
-        model = model_from_trace(traced, sequences)
-        coverage = _coverage(traced, sequences)
-    built = sum(chain["built"] for chain in coverage.values())
-    residues = sum(chain["residues"] for chain in coverage.values())
-    record.counts["residues_built"] = built
-    record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
-    return BuildResult(model, traced, candidates, coverage, record)
-
-
-def save_run(
-    folder: Path,
-    result: BuildResult,
-    density: DensityMap,
-    sequences: Sequences,
-    settings: Settings,
-    inputs: dict[str, Path],
-) -> dict[str, Any]:
-    """Write everything that a run leaves in its folder; run.json last, with the names of all files.
-
-    Parameters
-    ----------
-    folder : path
-    result : BuildResult
-    density, sequences, settings : what the model was built from
-    inputs : name to path, for the record
-
-    Returns
-    -------
-    The content of run.json.
-
-    Raises
-    ------
-    OutputError
-        A file cannot be written.
-    """
-    record = result.record
-    nz, ny, nx = density.frame.shape
-    cell = tuple(float(v) for v in np.array([nx, ny, nz]) * density.frame.voxel)
-    title = f"C-alpha model built into {inputs['map'].name}"
-    files = ["model.cif", "confidence.csv", "candidates.npz", "run.json", "run.log", "view.cxc"]
-    write_mmcif(folder / "model.cif", result.model, sequences, title=title, cell=(cell[0], cell[1], cell[2]))
-    reason = write_pdb(folder / "model.pdb", result.model, sequences, title=title, cell=(cell[0], cell[1], cell[2]))
-    if reason is None:
-        files.insert(1, "model.pdb")
-    else:
-        record.warn(f"model.pdb is not written: {reason}; use model.cif")
-    write_confidence(folder / "confidence.csv", result.trace, sequences)
-    write_candidates(folder / "candidates.npz", result.candidates)
-    write_text(folder / "view.cxc", VIEW.format(map=json.dumps(str(inputs["map"].resolve()))))
-    content = {
-        "program": "cryo2struct",
-        "files": files,
-        "inputs": {name: {"path": str(path.resolve()), "sha256": sha256(path)} for name, path in inputs.items()},
-        "settings": settings.model_dump(),
-        "versions": versions(),
-        "weights": record.counts.pop("weights"),
-        "steps": record.steps,
-        "counts": record.counts,
-        "coverage": result.coverage,
-        "warnings": record.warnings,
-    }
-    write_text(folder / "run.json", json.dumps(content, indent=1) + "\n")
-    return content
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, this program and the libraries it depends on."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a checkout that is not installed
-            found[name] = "not installed"
-    return found
+    return prediction, candidates
 
 
 def _region(
