@@ -119,7 +119,7 @@ def classify(
     ResourceError
         Weights or device cannot be used.
     """
-    return _predict_and_pick(density, settings, mask, record or Recorder())[1]
+    return predict_and_pick(density, settings, mask, record or Recorder())[1]
 
 
 def build(
@@ -157,7 +157,7 @@ def build(
     for entity in sequences.proteins:
         if entity.copies is None:
             record.warn(f"sequence {entity.name}: number of copies unknown, one is built; say --copies {entity.name}=N")
-    prediction, candidates = _predict_and_pick(density_map, settings, mask, record)
+    prediction, candidates = predict_and_pick(density_map, settings, mask, record)
     with record.step("trace"):
         traced = trace(candidates, sequences, settings.tracing)
     if (doubtful := doubt(traced, settings.tracing)) is not None:
@@ -242,7 +242,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _predict_and_pick(
+def predict_and_pick(
     density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder
 ) -> tuple[Prediction, Candidates]:
     """What the network says of each occupied voxel, and the candidates in it; see `classify`."""
