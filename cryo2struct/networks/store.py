@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,14 +13,16 @@ from torch import Tensor
 
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig
+from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
 
 MANIFEST = "manifest.json"
+AnyNetwork = TypeVar("AnyNetwork", bound=torch.nn.Module)
 
 
 def save_weights(folder: Path, name: str, state: dict[str, Tensor], description: dict[str, Any]) -> Path:
     """Write `name`.safetensors (fp16) into the folder and enter it, with its sha256, into the manifest.
 
-    `description` must hold `config` (arguments of `ClassifierConfig`) and says how the weights were made.
+    `description` must hold `config` (arguments of the network's configuration) and says how the weights were made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
@@ -68,12 +70,24 @@ def load_classifier(folder: Path, name: str = "classifier") -> tuple[Classifier,
     entry = load_entry(folder, name)
     values = dict(entry["config"])
     network = Classifier(ClassifierConfig(**{**values, "widths": tuple(values["widths"])}))
-    state = {key: value.float() for key, value in load_file(folder / entry["file"]).items()}
+    return _filled(network, folder / entry["file"]), entry
+
+
+def load_residue_network(folder: Path, name: str = "residues") -> tuple[ResidueNetwork, dict[str, Any]]:
+    """The residue network with the stored weights; see `load_classifier`."""
+    entry = load_entry(folder, name)
+    values = dict(entry["config"])
+    network = ResidueNetwork(ResidueConfig(**{**values, "widths": tuple(values["widths"])}))
+    return _filled(network, folder / entry["file"]), entry
+
+
+def _filled(network: AnyNetwork, path: Path) -> AnyNetwork:
+    state = {key: value.float() for key, value in load_file(path).items()}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise ResourceError(f"{folder / entry['file']}: weights do not fit the network in the manifest") from error
-    return network.eval().requires_grad_(False), entry
+        raise ResourceError(f"{path}: weights do not fit the network in the manifest") from error
+    return network.eval().requires_grad_(False)
 
 
 def count_parameters(network: torch.nn.Module) -> int:
