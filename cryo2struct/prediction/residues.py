@@ -56,9 +56,9 @@ def refine_candidates(
     """Candidates with the residue network's types, secondary structure, directions, positions and backbone atoms.
 
     Each candidate is seen in both directions of every pair of neighbours that could be its next and previous C-alpha,
-    and, as a last resort, of the directions that the voxel network predicted. The most likely frames are then seen again
-    from where the network puts the C-alphas. Types are the mean over the frames, weighted by the probability that
-    the frame is right, multiplied with those of the voxel network.
+    and, as a last resort, of the directions that the voxel network predicted. The most likely frames are then seen
+    again from where the network puts the C-alphas. Types are the mean over the frames, weighted by the probability
+    that the frame is right, multiplied with those of the voxel network.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def _joined(
 
     def placed(name: str) -> FloatArray:
         index = (best.centre + best.outward(name) / spacing).double().cpu().numpy()
-        return density.frame.to_xyz(index[:, ::-1])
+        return np.asarray(density.frame.to_xyz(index[:, ::-1]))
 
     log_types = settings.weight * np.log(mean(seen.heads["aa"]) + 1e-6)
     log_types += settings.voxel_weight * np.log(np.asarray(candidates.aa_prob, dtype=np.float64) + 1e-6)
