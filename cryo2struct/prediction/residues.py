@@ -130,7 +130,8 @@ def _look(
     """The network on all frames; probabilities instead of logits, unit vectors."""
     dtype = arithmetic_type(values.device)
     parts = []
-    for chosen in torch.arange(len(rows), device=values.device).split(batch):
+    for first in range(0, len(rows), batch):
+        chosen = slice(first, first + batch)
         patches = sample_patches(values, centre[chosen], axes[chosen], spacing)
         with torch.autocast(values.device.type, dtype=dtype, enabled=dtype != torch.float32):
             parts.append(network(patches))
