@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cryo2struct.cli import build, classify, demo, evaluate, trace, train
+from cryo2struct.cli import build, check, classify, demo, doctor, evaluate, trace, train
 from cryo2struct.errors import Cryo2StructError, InternalError, ResourceError
 
 app = typer.Typer(
@@ -16,10 +16,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(build.build)
+app.command()(check.check)
 app.command()(classify.classify)
 app.command()(trace.trace)
 app.command()(evaluate.evaluate)
 app.command()(demo.demo)
+app.command()(doctor.doctor)
 app.add_typer(train.app, name="train")
 
 
