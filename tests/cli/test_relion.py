@@ -1,6 +1,7 @@
 """The signs that RELION reads and writes in the folder of a job."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -28,23 +29,26 @@ def signs(folder) -> set[str]:
 def test_one_sign_is_left(tmp_path, error, sign):
     (tmp_path / "RELION_JOB_EXIT_SUCCESS").touch()
     (tmp_path / "job.star").touch()
-    try:
-        with JobControl(tmp_path):
-            assert signs(tmp_path) == {"job.star"}
-            if error is not None:
-                raise error
-    except type(error) if error is not None else ():
-        pass
+    expected = nullcontext() if error is None else pytest.raises(type(error))
+    with expected, JobControl(tmp_path):
+        assert signs(tmp_path) == {"job.star"}
+        if error is not None:
+            raise error
     assert signs(tmp_path) == {"job.star", sign}
 
 
 def test_abort_is_seen_at_the_next_call(tmp_path):
     calls = []
-    with pytest.raises(AbortedError), JobControl(tmp_path) as control:
-        step = control.polled(calls.append)
-        step(1)
-        (tmp_path / "RELION_JOB_ABORT_NOW").touch()
-        step(2)
+
+    def job():
+        with JobControl(tmp_path) as control:
+            step = control.polled(calls.append)
+            step(1)
+            (tmp_path / "RELION_JOB_ABORT_NOW").touch()
+            step(2)
+
+    with pytest.raises(AbortedError):
+        job()
     assert calls == [1]
     assert signs(tmp_path) == {"RELION_JOB_EXIT_ABORTED"}
 
