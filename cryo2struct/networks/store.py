@@ -13,9 +13,9 @@ from torch import Tensor
 
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig
+from cryo2struct.networks.manifest import MANIFEST, load_entry
 from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
 
-MANIFEST = "manifest.json"
 AnyNetwork = TypeVar("AnyNetwork", bound=torch.nn.Module)
 
 
@@ -36,27 +36,6 @@ def save_weights(folder: Path, name: str, state: dict[str, Tensor], description:
     manifest.with_suffix(".tmp").write_text(json.dumps(entries, indent=1) + "\n")
     manifest.with_suffix(".tmp").replace(manifest)
     return path
-
-
-def load_entry(folder: Path, name: str) -> dict[str, Any]:
-    """What the manifest says about `name`.
-
-    Raises
-    ------
-    ResourceError
-        No manifest, no such entry, or the file's sha256 differs from the manifest's.
-    """
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise ResourceError(f"{manifest}: not found: install the package again or give another folder of weights")
-    entries: dict[str, dict[str, Any]] = json.loads(manifest.read_text())
-    if name not in entries:
-        raise ResourceError(f"{manifest}: has no weights named {name!r}, only {', '.join(entries)}")
-    path = folder / entries[name]["file"]
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
-    if found != entries[name]["sha256"]:
-        raise ResourceError(f"{path}: sha256 is {found}, manifest says {entries[name]['sha256']}: fetch the file again")
-    return entries[name]
 
 
 def load_classifier(folder: Path, name: str = "classifier") -> tuple[Classifier, dict[str, Any]]:
