@@ -83,7 +83,7 @@ def test_a_build_is_aborted(job):
 def test_without_candidates_the_histogram_is_kept(job):
     values = np.random.default_rng(0).normal(size=(24, 24, 24)).astype(np.float32)
     write_map(job / "small.mrc", DensityMap(values, GridFrame(values.shape, np.ones(3), np.zeros(3))))
-    done = build(job, job / "small.mrc", "--set", "picking.threshold=1")
+    done = build(job, job / "small.mrc", "--set", "picking.threshold=1", "--set", "prediction.tile=32")
     assert "no C-alpha" in refused(done, 5)
     assert signs(job) == {"RELION_JOB_EXIT_FAILURE", "model", "small.mrc"}
     assert signs(job / "model") == {"run.json"}
