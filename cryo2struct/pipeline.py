@@ -113,10 +113,11 @@ def classify(
         Weights or device cannot be used.
     """
     # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
-    from cryo2struct.networks.store import load_classifier
+    from cryo2struct.networks.store import load_classifier, load_residue_network
     from cryo2struct.prediction.device import choose_device, describe_device
     from cryo2struct.prediction.inference import estimate_seconds, predict
     from cryo2struct.prediction.picking import pick_candidates
+    from cryo2struct.prediction.residues import refine_candidates
 
     record = record or Recorder()
     with record.step("check map"):
@@ -124,7 +125,8 @@ def classify(
     with record.step("load network"):
         device = choose_device(settings.device, settings.threads)
         network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
-        record.counts["weights"] = {key: entry[key] for key in ("file", "sha256")}
+        residue_network, residue_entry = load_residue_network(data_path("weights"), settings.residues.weights)
+        record.counts["weights"] = [{key: e[key] for key in ("file", "sha256")} for e in (entry, residue_entry)]
     with record.step("prepare map"):
         resampled = resample(density)
         chosen = region.on(resampled.frame)
@@ -142,11 +144,19 @@ def classify(
             batch=options.batch,
             rotations=options.rotations,
             device=device,
-            type_temperature=settings.picking.type_temperature,
             progress=lambda done, total: record.progress("predict", done, total),
         )
     with record.step("pick candidates"):
         candidates = pick_candidates(prediction, settings.picking)
+    with record.step("look at residues"):
+        candidates = refine_candidates(
+            resampled,
+            candidates,
+            residue_network,
+            settings.residues,
+            device=device,
+            progress=lambda done, total: record.progress("look at residues", done, total),
+        )
     record.counts["voxels"] = int(np.prod(resampled.values.shape))
     record.counts["voxels_predicted"] = len(prediction.voxels)
     record.counts["candidates"] = len(candidates)

@@ -65,7 +65,6 @@ class PickingSettings(_Group):
     threshold: float = Field(ge=0, le=1, description="smallest presence probability of a candidate")
     presence_slope: float = Field(description="calibration: slope of the presence log odds")
     presence_offset: float = Field(description="calibration: offset of the presence log odds")
-    type_temperature: float = Field(gt=0, description="calibration: divides the logits of the amino-acid types")
 
 
 class ResidueSettings(_Group):
