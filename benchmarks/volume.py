@@ -22,7 +22,8 @@ def main() -> None:
     for folder in sorted(path.parent for path in Path(sys.argv[1]).glob("*/map.mrc.gz")):
         density, _ = read_map(folder / "map.mrc.gz")
         files = [folder / name for name in ("model.cif", "context.cif") if (folder / name).exists()]
-        atoms = [site.atom for file in files for site in gemmi.read_structure(str(file))[0].all()]
+        structures = [gemmi.read_structure(str(file)) for file in files]  # kept: atoms are views of them
+        atoms = [atom for structure in structures for chain in structure[0] for residue in chain for atom in residue]
         mass = HYDROGENS * sum(atom.element.weight for atom in atoms)
         found = preflight.look(density, load_settings(None, {"map.resolution": 3.0}))
         region = found.region.on(density.frame)
