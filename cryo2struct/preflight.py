@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cryo2struct.density.fourier import estimate_resolution
 from cryo2struct.density.normalise import background, molecule_volume, occupied, sample
-from cryo2struct.density.resample import VOXEL, plan_axis, resample
+from cryo2struct.density.resample import VOXEL, plan_axis
 from cryo2struct.density.tiles import Tiling
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import DensityMap, Entity, FloatArray, GridFrame, Sequences
@@ -23,7 +23,7 @@ from cryo2struct.settings import Settings
 
 COARSE_RESOLUTION, HOPELESS_RESOLUTION = 4.5, 8.0  # A
 LARGEST_LOOK = 2**23  # cells; larger maps are binned
-WINDOW, WINDOW_VOXELS = 128.0, 192  # A and voxels: edge of the part of a map that its resolution is estimated from
+WINDOW = 144  # voxels: edge of the part of a map that its resolution is estimated from
 WINDOW_SHARE = 0.3  # of the window occupied: enough of the molecule, and enough of what surrounds it
 TAPER = 8  # voxels over which a window that cuts the map falls to the background at its faces
 PROTEIN_VOLUME = 1.21  # A^3 / Da; 0.73 ml/g (Harpaz, Gerstein & Chothia 1994, Structure 2, 641-649)
@@ -235,11 +235,11 @@ def _binned(values: FloatArray | NDArray[np.bool_], factor: int) -> NDArray[np.f
 
 
 def _estimate(density: DensityMap, cells: NDArray[np.bool_], factor: int) -> float:
-    """Resolution of a map, of a large one by a window."""
-    edges = [
-        min(samples, WINDOW_VOXELS, max(int(WINDOW / voxel), 1))
-        for samples, voxel in zip(density.frame.shape, density.frame.voxel[::-1], strict=True)
-    ]
+    """Resolution of a map as it was sampled, of a large one by a window.
+
+    Not of the resampled map: where that has finer voxels, it ends in a cut that is none of the molecule's.
+    """
+    edges = [min(samples, WINDOW) for samples in density.frame.shape]
     start = _place_window(cells, factor, edges, density.frame.shape)
     values = density.values[tuple(slice(first, first + edge) for first, edge in zip(start, edges, strict=True))]
     level = np.float32(background(values).level)
@@ -248,9 +248,7 @@ def _estimate(density: DensityMap, cells: NDArray[np.bool_], factor: int) -> flo
             distance = np.minimum(np.arange(edge), np.arange(edge)[::-1]) + 0.5
             ramp = np.sin(np.pi / 2 * np.minimum(distance / TAPER, 1)).astype(np.float32) ** 2
             values = level + (values - level) * ramp.reshape([-1 if a == axis else 1 for a in range(3)])
-    frame = GridFrame((edges[0], edges[1], edges[2]), density.frame.voxel, density.frame.origin)
-    resampled = resample(DensityMap(values, frame))
-    return estimate_resolution(resampled.values, float(resampled.frame.voxel.mean()))
+    return estimate_resolution(values, float(density.frame.voxel.mean()))
 
 
 def _place_window(

@@ -5,6 +5,7 @@ import pytest
 from Bio.SeqUtils import molecular_weight
 
 from cryo2struct import preflight
+from cryo2struct.density.fourier import estimate_resolution
 from cryo2struct.density.normalise import molecule_volume, occupied
 from cryo2struct.density.resample import resample
 from cryo2struct.density.tiles import Tiling
@@ -74,7 +75,7 @@ def test_a_large_map_is_seen_like_a_small_one(monkeypatch):
     density = DensityMap(smooth.astype(np.float32), density.frame)
     whole = preflight.look(density, load_settings())
     monkeypatch.setattr(preflight, "LARGEST_LOOK", 2**18)
-    monkeypatch.setattr(preflight, "WINDOW", 64.0)
+    monkeypatch.setattr(preflight, "WINDOW", 64)
     part = preflight.look(density, load_settings())
     assert (whole.region.factor, part.region.factor) == (1, 2)
     grid = resample(density).frame
@@ -83,6 +84,16 @@ def test_a_large_map_is_seen_like_a_small_one(monkeypatch):
     assert part.volume == pytest.approx(whole.volume, rel=0.1)
     assert whole.resolution == pytest.approx(3.5, rel=0.2)
     assert part.resolution == pytest.approx(3.5, rel=0.2)
+
+
+@pytest.mark.parametrize("voxel", [1.4, 2.0, 2.6])
+def test_no_resolution_is_finer_than_the_sampling_allows(voxel):
+    """Where voxels are coarser than those that the network sees, resampling ends in a cut of its own."""
+    density = ball((48, 48, 48), 15 * voxel, voxel, noise=0)
+    found = preflight.look(density, load_settings())
+    assert found.resolution >= 2 * voxel
+    resampled = resample(density)
+    assert estimate_resolution(resampled.values, float(resampled.frame.voxel.mean())) < 2 * voxel
 
 
 def test_mask_contour_and_background_are_seen():

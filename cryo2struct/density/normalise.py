@@ -85,8 +85,8 @@ def molecule_volume(values: FloatArray, inside: NDArray[np.bool_], voxel: float)
     """Volume of the molecule in cubic angstrom.
 
     Of the map smoothed by a Gaussian of 2 A, what reaches half of the usual level of the inside (the 75th percentile of
-    what is above the background): a blurred edge lies at half height. On twelve experimental maps that hold what their
-    models say, the volume was 0.71 to 1.26 of that expected from the models' mass.
+    what is above the background): a blurred edge lies at half height. How near it comes to the volume
+    of known models: benchmarks/volume.py.
 
     Parameters
     ----------
