@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -205,10 +206,11 @@ def main() -> None:
     ]
     built: dict[str, Columns] = defaultdict(lambda: defaultdict(list))
     exact: dict[str, Columns] = defaultdict(lambda: defaultdict(list))
+    settings = load_settings()
     for group, map_path, model_path, fasta in index:
+        print(map_path, file=sys.stderr, flush=True)
         target, letters, exact_trace, sequences = truth_of(read_structure(model_path))
         density, _ = read_map(map_path)
-        settings = load_settings()
         prediction, candidates = predict_and_pick(density, settings, None, Recorder())
         region = regions(target, letters, bonds(target), points)
         built[group]["target"].append(region)

@@ -36,6 +36,10 @@ class NothingToBuildError(Cryo2StructError):
     exit_code = 5
 
 
+class NoCandidatesError(NothingToBuildError):
+    """The network found no C-alpha anywhere; what it did find is in run.json."""
+
+
 class ResourceError(Cryo2StructError):
     """Weights, device or memory are not usable."""
 
@@ -46,3 +50,9 @@ class InternalError(Cryo2StructError):
     """A fault of this program, or a loss that is not a number."""
 
     exit_code = 7
+
+
+class AbortedError(Cryo2StructError):
+    """The run was told to stop."""
+
+    exit_code = 130

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cryo2struct import preflight
 from cryo2struct.completion import complete
-from cryo2struct.density.fourier import estimate_resolution
-from cryo2struct.density.normalise import occupied
 from cryo2struct.density.resample import resample
-from cryo2struct.errors import InputError, NothingToBuildError
+from cryo2struct.errors import NoCandidatesError
 from cryo2struct.io.candidates import write_candidates
 from cryo2struct.io.models import chain_names, model_from_trace, write_confidence, write_mmcif, write_pdb
 from cryo2struct.io.outputs import sha256, write_text
@@ -28,7 +27,6 @@ from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Predict
 from cryo2struct.settings import Settings, data_path
 from cryo2struct.tracing import doubt, trace
 
-COARSE_RESOLUTION, HOPELESS_RESOLUTION = 4.5, 8.0
 VIEW = """# ChimeraX: the map, and the model coloured by confidence
 open {map}
 open model.cif
@@ -152,8 +150,7 @@ def build(
         Weights or device cannot be used.
     """
     record = record or Recorder()
-    if not sequences.proteins:
-        raise InputError("sequences: hold no protein; give the sequences of the proteins in the map")
+    preflight.require_protein(sequences)
     for entity in sequences.proteins:
         if entity.copies is None:
             record.warn(f"sequence {entity.name}: number of copies unknown, one is built; say --copies {entity.name}=N")
@@ -215,6 +212,32 @@ def save_run(
     write_confidence(folder / "confidence.csv", result.trace, sequences, result.backbone)
     write_candidates(folder / "candidates.npz", result.candidates)
     write_text(folder / "view.cxc", VIEW.format(map=json.dumps(str(inputs["map"].resolve()))))
+    return save_record(folder, record, settings, inputs, files, coverage=result.coverage)
+
+
+def save_record(
+    folder: Path, record: Recorder, settings: Settings, inputs: dict[str, Path], files: list[str], **more: Any
+) -> dict[str, Any]:
+    """Write run.json.
+
+    Parameters
+    ----------
+    folder : path
+    record : Recorder
+    settings : what the run was made with
+    inputs : name to path
+    files : names of all files that the run leaves in the folder
+    more : further entries
+
+    Returns
+    -------
+    The content of run.json.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
     content = {
         "program": "cryo2struct",
         "files": files,
@@ -224,7 +247,7 @@ def save_run(
         "weights": record.counts.pop("weights"),
         "steps": record.steps,
         "counts": record.counts,
-        "coverage": result.coverage,
+        **more,
         "warnings": record.warnings,
     }
     write_text(folder / "run.json", json.dumps(content, indent=1) + "\n")
@@ -247,20 +270,22 @@ def predict_and_pick(
 ) -> tuple[Prediction, Candidates]:
     """What the network says of each occupied voxel, and the candidates in it; see `classify`."""
     # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
-    from cryo2struct.networks.store import load_classifier
+    from cryo2struct.networks.store import load_classifier, load_residue_network
     from cryo2struct.prediction.device import choose_device, describe_device
     from cryo2struct.prediction.inference import estimate_seconds, predict
     from cryo2struct.prediction.picking import pick_candidates
+    from cryo2struct.prediction.residues import refine_candidates
 
+    with record.step("check map"):
+        region = _look(density, settings, mask, record)
     with record.step("load network"):
         device = choose_device(settings.device, settings.threads)
         network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
-        record.counts["weights"] = {key: entry[key] for key in ("file", "sha256")}
+        residue_network, residue_entry = load_residue_network(data_path("weights"), settings.residues.weights)
+        record.counts["weights"] = [{key: e[key] for key in ("file", "sha256")} for e in (entry, residue_entry)]
     with record.step("prepare map"):
-        chosen, resampled = _region(density, settings, mask)
-        _judge_resolution(resampled, settings, record)
-    if not chosen.any():
-        raise NothingToBuildError("map: nothing in it stands out of the background: check --contour and --mask")
+        resampled = resample(density)
+        chosen = region.on(resampled.frame)
     options = settings.prediction
     seconds = estimate_seconds(network, chosen, options.tile, options.overlap, options.rotations, device)
     box = " x ".join(str(n) for n in density.frame.shape[::-1])
@@ -275,62 +300,49 @@ def predict_and_pick(
             batch=options.batch,
             rotations=options.rotations,
             device=device,
-            type_temperature=settings.picking.type_temperature,
             progress=lambda done, total: record.progress("predict", done, total),
         )
     with record.step("pick candidates"):
         candidates = pick_candidates(prediction, settings.picking)
+    with record.step("look at residues"):
+        candidates = refine_candidates(
+            resampled,
+            candidates,
+            residue_network,
+            settings.residues,
+            device=device,
+            progress=lambda done, total: record.progress("look at residues", done, total),
+        )
     record.counts["voxels"] = int(np.prod(resampled.values.shape))
     record.counts["voxels_predicted"] = len(prediction.voxels)
     record.counts["candidates"] = len(candidates)
     if len(candidates) == 0:
-        best = float(prediction.atoms[:, 1].max())
-        raise NothingToBuildError(
-            f"map: no C-alpha found (highest probability of a voxel {best:.2f}): check the voxel size, the contour, "
-            "the resolution (4.5 A or better), and whether the map is mirrored"
-        )
+        raise _no_candidates(prediction.atoms[:, 1], record)
     record.say(f"{len(candidates)} C-alpha candidates")
     return prediction, candidates
 
 
-def _region(
-    density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.bool_], DensityMap]:
-    """Occupied voxels and the map on the grid of about 1 A; contour and mask are judged on the input's grid."""
-    resampled = resample(density)
-    chosen = occupied(resampled.values)
-    wanted = np.ones(density.values.shape, dtype=bool) if mask is None else mask
-    if settings.map.contour is not None:
-        wanted = wanted & (density.values >= settings.map.contour)
-    if not wanted.all():
-        # Both grids have the same axes, so that the nearest voxel can be found axis by axis.
-        nearest = []
-        for axis, length in enumerate(resampled.values.shape):
-            index = np.zeros((length, 3))
-            index[:, axis] = np.arange(length)
-            nearest.append(np.rint(density.frame.to_index(resampled.frame.to_xyz(index))[:, axis]).astype(int))
-        padded = np.pad(wanted, [(0, max(0, int(n.max()) + 1 - s)) for n, s in zip(nearest, wanted.shape, strict=True)])
-        chosen &= padded[np.ix_(*nearest)]
-    return chosen, resampled
+def _look(
+    density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder
+) -> preflight.Region:
+    """Where to look in the map; its resolution is recorded and judged."""
+    found = preflight.look(density, settings, mask)
+    record.counts["resolution"] = round(found.resolution, 2)
+    record.counts["resolution_source"] = "estimated from the map" if found.estimated else "given"
+    for warning in preflight.judge(found):
+        record.warn(warning)
+    record.say(f"resolution {found.resolution:.1f} A{' (estimated)' if found.estimated else ''}")
+    return found.region
 
 
-def _judge_resolution(density: DensityMap, settings: Settings, record: Recorder) -> None:
-    """Record the given or estimated resolution; warn or refuse where it is too low for this method."""
-    given = settings.map.resolution
-    resolution = given if given is not None else estimate_resolution(density.values, float(density.frame.voxel.mean()))
-    record.counts["resolution"] = round(resolution, 2)
-    record.counts["resolution_source"] = "given" if given is not None else "estimated from the map"
-    source = "" if given is not None else " (estimated)"
-    if resolution > HOPELESS_RESOLUTION:
-        raise InputError(
-            f"map: resolution {resolution:.1f} A{source} is worse than {HOPELESS_RESOLUTION:.0f} A: "
-            "no chain can be traced; give --resolution if it is better"
-        )
-    if resolution > COARSE_RESOLUTION:
-        record.warn(
-            f"map: resolution {resolution:.1f} A{source}: amino-acid types are unreliable beyond {COARSE_RESOLUTION} A"
-        )
-    record.say(f"resolution {resolution:.1f} A{source}")
+def _no_candidates(ca_probability: NDArray[np.float16], record: Recorder) -> NoCandidatesError:
+    """The refusal where no C-alpha was found; the probabilities of all voxels are recorded."""
+    counts, edges = np.histogram(ca_probability.astype(np.float32), bins=20, range=(0, 1))
+    record.counts["ca_probability_histogram"] = {"edges": edges.round(2).tolist(), "voxels": counts.tolist()}
+    return NoCandidatesError(
+        f"map: no C-alpha found (highest probability of a voxel {float(ca_probability.max()):.2f}): check the voxel "
+        "size, the contour, the resolution (4.5 A or better), and whether the map is mirrored"
+    )
 
 
 def _coverage(traced: Trace, sequences: Sequences) -> dict[str, dict[str, int]]:

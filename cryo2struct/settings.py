@@ -65,7 +65,18 @@ class PickingSettings(_Group):
     threshold: float = Field(ge=0, le=1, description="smallest presence probability of a candidate")
     presence_slope: float = Field(description="calibration: slope of the presence log odds")
     presence_offset: float = Field(description="calibration: offset of the presence log odds")
-    type_temperature: float = Field(gt=0, description="calibration: divides the logits of the amino-acid types")
+
+
+class ResidueSettings(_Group):
+    """How candidates are looked at one by one."""
+
+    weights: str = Field(description="name in the manifest of weights")
+    pairs: int = Field(ge=1, description="pairs of neighbours per candidate that suggest frames")
+    rounds: int = Field(ge=0, description="times that the likely frames are seen again from corrected positions")
+    kept: int = Field(ge=1, description="frames per candidate that are seen again")
+    batch: int = Field(ge=1, description="frames per pass")
+    weight: float = Field(ge=0, description="calibration: exponent of the residue network's type probabilities")
+    voxel_weight: float = Field(ge=0, description="calibration: exponent of the voxel network's type probabilities")
 
 
 class TracingSettings(_Group):
@@ -133,6 +144,7 @@ class Settings(_Group):
     map: MapSettings
     prediction: PredictionSettings
     picking: PickingSettings
+    residues: ResidueSettings
     tracing: TracingSettings
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores when absent")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryo2struct.cli import common
+from cryo2struct.cli import common, relion
 
 if TYPE_CHECKING:
     from cryo2struct.settings import Settings
@@ -32,10 +32,14 @@ def build(
     config: common.Config = None,
     change: common.Change = None,
     force: Annotated[bool, typer.Option(help="Replace an earlier run in the output folder.")] = False,
+    job: Annotated[
+        Path | None,
+        typer.Option("--pipeline_control", metavar="DIR", help="RELION: folder of the job, for its signs."),
+    ] = None,
 ) -> None:
     """Build a protein model into a density map."""
     folder = output or Path(f"{plain_name(map_file)}_cryo2struct")
-    with common.Console() as console:
+    with relion.JobControl(job) as control, common.Console() as console:
         settings = common.collect_settings(
             config,
             change,
@@ -48,7 +52,7 @@ def build(
             threads=threads,
             seed=seed,
         )
-        run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console)
+        run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console, control)
     print(folder / "model.cif")
 
 
@@ -69,21 +73,28 @@ def run(
     mask: Path | None,
     force: bool,
     console: common.Console,
+    control: relion.JobControl,
 ) -> None:
-    """Check the inputs, build, and write the output folder; it stays as it was when something fails."""
+    """Check the inputs, build, and write the output folder; an earlier run stays as it was when something fails."""
     from cryo2struct import pipeline
+    from cryo2struct.errors import NoCandidatesError
     from cryo2struct.io.outputs import check_folder, prepare_folder, write_text
     from cryo2struct.io.sequences import read_sequences
 
-    record = pipeline.Recorder(say=console.say, progress=console.progress)
+    record = pipeline.Recorder(say=control.polled(console.say), progress=control.polled(console.progress))
     inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
     check_folder(folder, force, inputs.values())
     with record.step("read"):
         sequences, warnings = read_sequences(fasta, copies)
         for warning in warnings:
             record.warn(warning)
-        density, chosen = common.read_map_and_mask(map_file, mask, settings, record)
-    result = pipeline.build(density, sequences, settings, mask=chosen, record=record)
+        density, chosen = common.read_map_and_mask(map_file, mask, settings, record.warn)
+    try:
+        result = pipeline.build(density, sequences, settings, mask=chosen, record=record)
+    except NoCandidatesError:
+        if not folder.exists() or not any(folder.iterdir()):
+            pipeline.save_record(prepare_folder(folder, force), record, settings, inputs, ["run.json"])
+        raise
     prepare_folder(folder, force, inputs.values())
     pipeline.save_run(folder, result, density, sequences, settings, inputs)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")

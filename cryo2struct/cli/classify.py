@@ -45,7 +45,7 @@ def classify(
         )
         refuse_inputs([output], [path for path in (map_file, mask) if path])
         record = pipeline.Recorder(say=console.say, progress=console.progress)
-        density, chosen = common.read_map_and_mask(map_file, mask, settings, record)
+        density, chosen = common.read_map_and_mask(map_file, mask, settings, record.warn)
         candidates = pipeline.classify(density, settings, mask=chosen, record=record)
         write_candidates(output, candidates)
     print(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from cryo2struct.objects import DensityMap
-    from cryo2struct.pipeline import Recorder
     from cryo2struct.settings import Settings
 
 MapFile = Annotated[Path, typer.Argument(metavar="MAP", help="Density map: MRC or CCP4, also compressed.")]
@@ -62,9 +62,9 @@ def parse_copies(copies: list[str] | None) -> dict[str, int]:
 
 
 def read_map_and_mask(
-    path: Path, mask: Path | None, settings: Settings, record: Recorder
+    path: Path, mask: Path | None, settings: Settings, warn: Callable[[str], None]
 ) -> tuple[DensityMap, NDArray[np.bool_] | None]:
-    """The map and its mask, with the reader's warnings recorded."""
+    """The map and its mask, the reader's warnings handed to `warn`."""
     from cryo2struct.io.maps import read_map, read_mask
 
     options = settings.map
@@ -77,7 +77,7 @@ def read_map_and_mask(
         chosen = mask_map.values > 0.5
         warnings += more
     for warning in warnings:
-        record.warn(warning)
+        warn(warning)
     return density, chosen
 
 

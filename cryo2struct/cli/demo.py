@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryo2struct.cli import common
+from cryo2struct.cli import common, relion
 
 
 def demo(
@@ -28,7 +28,15 @@ def demo(
     with common.Console() as console:
         settings = common.collect_settings(None, None, map__resolution=2.6, device=device, threads=threads)
         build.run(
-            example / "map.mrc.gz", example / "seq.fasta", output, settings, {"emd_6272_VP6": 1}, None, force, console
+            example / "map.mrc.gz",
+            example / "seq.fasta",
+            output,
+            settings,
+            {"emd_6272_VP6": 1},
+            None,
+            force,
+            console,
+            relion.JobControl(None),
         )
     scored, target = read_inputs(output / "model.cif", example / "reference.cif")
     scores = evaluate(scored, target, near_model=4.0, **read_filters(None, example / "exclude.txt"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import typer
 
-from cryo2struct.cli import build, classify, demo, evaluate, trace, train
+from cryo2struct.cli import build, check, classify, demo, doctor, evaluate, trace, train
 from cryo2struct.errors import Cryo2StructError, InternalError, ResourceError
 
 app = typer.Typer(
@@ -16,10 +17,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(build.build)
+app.command()(check.check)
 app.command()(classify.classify)
 app.command()(trace.trace)
 app.command()(evaluate.evaluate)
 app.command()(demo.demo)
+app.command()(doctor.doctor)
 app.add_typer(train.app, name="train")
 
 
@@ -34,6 +37,7 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
 
 def main() -> None:
     """Entry point: a refusal is one line on standard error and the exit code of its kind; Ctrl-C exits 130."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         app()
     except Cryo2StructError as error:

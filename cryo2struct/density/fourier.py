@@ -101,7 +101,7 @@ def estimate_resolution(values: FloatArray, voxel: float) -> float:
 
 
 def _from_noise(values: FloatArray, voxel: float) -> float | None:
-    inside = occupied(values)
+    inside = occupied(values, voxel)
     ground = background(values)
     departure = scipy.ndimage.uniform_filter(np.abs(values - np.float32(ground.level)), 5, mode="mirror")
     outside = ~inside & (departure > FLAT * float(values.std()))

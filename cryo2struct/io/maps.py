@@ -40,6 +40,7 @@ COARSE_VOXEL = 2.0  # angstrom; above it amino-acid types cannot be told
 FINEST_VOXEL = 0.2  # angstrom; below it the cell is more likely in nanometres
 NAN_SHARE = 1e-3
 INVERTED_SKEWNESS = -0.5
+LARGEST_SAMPLE = 4_000_000  # voxels that statistics are taken from
 WHOLE_STEP = 1e-3  # voxels
 SAME_VOXEL = 1e-3  # relative
 SAME_PLACE = 0.1  # voxels
@@ -256,15 +257,13 @@ def _look_at_histogram(path: str, values: NDArray[np.float32], warnings: list[st
 
 
 def _skewness(values: NDArray[np.float32]) -> float:
-    """Third standardised moment of all voxels, section by section to bound memory."""
-    mean = float(np.mean(values, dtype=np.float64))
-    second = third = 0.0
-    for section in values:
-        deviation = section.astype(np.float64) - mean
-        square = deviation * deviation
-        second += float(square.sum())
-        third += float(np.vdot(square, deviation))
-    return third / values.size / (second / values.size) ** 1.5
+    """Third standardised moment; of a large map, of one voxel in every few."""
+    flat = values.ravel()
+    # An odd step does not stay in one plane of an even box.
+    deviation = flat[:: values.size // LARGEST_SAMPLE | 1].astype(np.float64)
+    deviation -= deviation.mean()
+    square = deviation * deviation
+    return float(np.mean(square * deviation) / np.mean(square) ** 1.5)
 
 
 def _words(frame: GridFrame, header: Any) -> tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,14 +13,16 @@ from torch import Tensor
 
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig
+from cryo2struct.networks.manifest import MANIFEST, load_entry
+from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
 
-MANIFEST = "manifest.json"
+AnyNetwork = TypeVar("AnyNetwork", bound=torch.nn.Module)
 
 
 def save_weights(folder: Path, name: str, state: dict[str, Tensor], description: dict[str, Any]) -> Path:
     """Write `name`.safetensors (fp16) into the folder and enter it, with its sha256, into the manifest.
 
-    `description` must hold `config` (arguments of `ClassifierConfig`) and says how the weights were made.
+    `description` must hold `config` (arguments of the network's configuration) and says how the weights were made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
@@ -36,27 +38,6 @@ def save_weights(folder: Path, name: str, state: dict[str, Tensor], description:
     return path
 
 
-def load_entry(folder: Path, name: str) -> dict[str, Any]:
-    """What the manifest says about `name`.
-
-    Raises
-    ------
-    ResourceError
-        No manifest, no such entry, or the file's sha256 differs from the manifest's.
-    """
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise ResourceError(f"{manifest}: not found: install the package again or give another folder of weights")
-    entries: dict[str, dict[str, Any]] = json.loads(manifest.read_text())
-    if name not in entries:
-        raise ResourceError(f"{manifest}: has no weights named {name!r}, only {', '.join(entries)}")
-    path = folder / entries[name]["file"]
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
-    if found != entries[name]["sha256"]:
-        raise ResourceError(f"{path}: sha256 is {found}, manifest says {entries[name]['sha256']}: fetch the file again")
-    return entries[name]
-
-
 def load_classifier(folder: Path, name: str = "classifier") -> tuple[Classifier, dict[str, Any]]:
     """The classifier with the stored weights, ready for inference on the CPU, and its manifest entry.
 
@@ -68,12 +49,24 @@ def load_classifier(folder: Path, name: str = "classifier") -> tuple[Classifier,
     entry = load_entry(folder, name)
     values = dict(entry["config"])
     network = Classifier(ClassifierConfig(**{**values, "widths": tuple(values["widths"])}))
-    state = {key: value.float() for key, value in load_file(folder / entry["file"]).items()}
+    return _filled(network, folder / entry["file"]), entry
+
+
+def load_residue_network(folder: Path, name: str = "residues") -> tuple[ResidueNetwork, dict[str, Any]]:
+    """The residue network with the stored weights; see `load_classifier`."""
+    entry = load_entry(folder, name)
+    values = dict(entry["config"])
+    network = ResidueNetwork(ResidueConfig(**{**values, "widths": tuple(values["widths"])}))
+    return _filled(network, folder / entry["file"]), entry
+
+
+def _filled(network: AnyNetwork, path: Path) -> AnyNetwork:
+    state = {key: value.float() for key, value in load_file(path).items()}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise ResourceError(f"{folder / entry['file']}: weights do not fit the network in the manifest") from error
-    return network.eval().requires_grad_(False), entry
+        raise ResourceError(f"{path}: weights do not fit the network in the manifest") from error
+    return network.eval().requires_grad_(False)
 
 
 def count_parameters(network: torch.nn.Module) -> int:

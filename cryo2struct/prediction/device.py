@@ -40,6 +40,11 @@ def describe_device(device: torch.device) -> str:
     return f"cpu, {torch.get_num_threads()} threads, {arithmetic}"
 
 
+def describe_torch() -> tuple[str, str | None]:
+    """Version of PyTorch, and of the CUDA that it was built for; None for a build without."""
+    return torch.__version__, torch.version.cuda
+
+
 def arithmetic_type(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -29,7 +29,6 @@ def predict(
     batch: int,
     rotations: int,
     device: torch.device,
-    type_temperature: float = 1.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prediction:
     """Run the network over the occupied part of a map.
@@ -48,8 +47,6 @@ def predict(
     rotations : int
         Number of `ROTATIONS` in which each tile is predicted; the predictions are averaged.
     device : torch.device
-    type_temperature : float
-        Divides the logits of the amino-acid types.
     progress : called with tiles done and tiles in all
     """
     shape = density.values.shape
@@ -68,7 +65,7 @@ def predict(
     for first in range(0, len(starts), batch):
         group = starts[first : first + batch]
         boxes = np.stack([tiling.cut(density.values, start, fill) for start in group])[:, None]
-        atoms, heads = _forward(network, torch.from_numpy(boxes).to(device), rotations, type_temperature)
+        atoms, heads = _forward(network, torch.from_numpy(boxes).to(device), rotations)
         for number, start in enumerate(group):
             voxels.add(atoms[number], start)
             z, y, x = start
@@ -79,9 +76,7 @@ def predict(
 
 
 @torch.inference_mode()
-def _forward(
-    network: Classifier, boxes: Tensor, rotations: int, type_temperature: float
-) -> tuple[FloatArray, FloatArray]:
+def _forward(network: Classifier, boxes: Tensor, rotations: int) -> tuple[FloatArray, FloatArray]:
     """Probabilities of the voxel classes and all heads per cell, (batch, channels, z, y, x), mean over rotations."""
     dtype = arithmetic_type(boxes.device)
     boxes = normalise_boxes(boxes)
@@ -91,7 +86,7 @@ def _forward(
             heads = {name: value.float() for name, value in network(turn(boxes, rotation)).items()}
         scalars = {
             "atoms": heads["atoms"].softmax(dim=1),
-            "aa": (heads["aa"] / type_temperature).softmax(dim=1),
+            "aa": heads["aa"].softmax(dim=1),
             "ss": heads["ss"].softmax(dim=1),
             "nonprotein": heads["nonprotein"].sigmoid(),
         }

@@ -2,9 +2,9 @@
 
     python -m cryo2struct.training.calibrate --pack PACK --map MAP --model MODEL
 
-Fits what stands under `picking` in configs/build.yaml on one experimental map that was not trained on and on simulated
+Fits what is called calibration in configs/build.yaml on one experimental map that was not trained on and on simulated
 crops of the pack's calibration structures, both with the same weight: slope and offset of the presence log odds
-(Platt 1999), and the temperature of the amino-acid types (Guo et al. 2017).
+(Platt 1999), and the exponents with which the types of the two networks are multiplied.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from cryo2struct.dataset.pack import StructurePack
@@ -29,10 +29,12 @@ from cryo2struct.evaluation.ca import Points, ca_points, pair_points, points_of
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import read_structure
 from cryo2struct.networks.classifier import Classifier
-from cryo2struct.networks.store import load_classifier
+from cryo2struct.networks.residue import ResidueNetwork
+from cryo2struct.networks.store import load_classifier, load_residue_network
 from cryo2struct.objects import Candidates, DensityMap, FloatArray, GridFrame, IntArray
 from cryo2struct.prediction.inference import predict
 from cryo2struct.prediction.picking import pick_candidates
+from cryo2struct.prediction.residues import refine_candidates
 from cryo2struct.settings import Settings, data_path, load_settings
 from cryo2struct.training.crops import CROP, CropStream, simulate
 
@@ -50,7 +52,8 @@ class Picked:
     ----------
     log_odds : (N,) uncalibrated presence log odds
     right : (N,) 1 where there is a C-alpha
-    type_log_prob : (M, 20) log probabilities of the candidates that are right and whose type is known
+    type_log_prob : (2, M, 20) log probabilities, by the residue and the voxel network, of the candidates that are right
+        and whose type is known
     types : (M,) true types
     residues : number of C-alphas that could have been found
     """
@@ -64,29 +67,34 @@ class Picked:
 
 def uncalibrated(settings: Settings) -> Settings:
     """The settings with all candidates kept and nothing calibrated."""
-    picking = settings.picking.model_copy(
-        update={"threshold": 0.0, "presence_slope": 1.0, "presence_offset": 0.0, "type_temperature": 1.0}
-    )
-    return settings.model_copy(update={"picking": picking})
+    picking = settings.picking.model_copy(update={"threshold": 0.05, "presence_slope": 1.0, "presence_offset": 0.0})
+    residues = settings.residues.model_copy(update={"weight": 1.0, "voxel_weight": 0.0})
+    return settings.model_copy(update={"picking": picking, "residues": residues})
 
 
-def candidates_of(network: Classifier, density: DensityMap, settings: Settings) -> Candidates:
-    """Candidates in a map of about 1 A."""
+def candidates_of(
+    networks: tuple[Classifier, ResidueNetwork], density: DensityMap, settings: Settings
+) -> tuple[Candidates, FloatArray]:
+    """Candidates in a map of about 1 A with the residue network's types, and the voxel network's types (N, 20)."""
     options = settings.prediction
     prediction = predict(
         density,
         occupied(density.values),
-        network,
+        networks[0],
         tile=options.tile,
         overlap=options.overlap,
         batch=options.batch,
         rotations=options.rotations,
         device=torch.device("cpu"),
     )
-    return pick_candidates(prediction, settings.picking)
+    picked = pick_candidates(prediction, settings.picking)
+    refined = refine_candidates(density, picked, networks[1], settings.residues, device=torch.device("cpu"))
+    return refined, picked.aa_prob
 
 
-def compare(candidates: Candidates, truth: Points, inside: NDArray[np.bool_] | None = None) -> Picked:
+def compare(
+    candidates: Candidates, voxel_types: FloatArray, truth: Points, inside: NDArray[np.bool_] | None = None
+) -> Picked:
     """Pair candidates with the known C-alphas; `inside` (N,) selects the candidates that count."""
     pairs, _ = pair_points(points_of(candidates), truth, RIGHT)
     right = np.zeros(len(candidates))
@@ -97,7 +105,7 @@ def compare(candidates: Candidates, truth: Points, inside: NDArray[np.bool_] | N
     return Picked(
         np.log(probability / (1 - probability))[chosen],
         right[chosen],
-        np.log(candidates.aa_prob[known[:, 0]] + 1e-4),
+        np.log(np.stack([candidates.aa_prob[known[:, 0]], voxel_types[known[:, 0]]]) + 1e-6),
         truth.types[known[:, 1]],
         len(truth.xyz),
     )
@@ -127,7 +135,7 @@ def join(parts: list[Picked]) -> Picked:
     return Picked(
         np.concatenate([p.log_odds for p in parts]),
         np.concatenate([p.right for p in parts]),
-        np.concatenate([p.type_log_prob for p in parts]),
+        np.concatenate([p.type_log_prob for p in parts], axis=1),
         np.concatenate([p.types for p in parts]),
         sum(p.residues for p in parts),
     )
@@ -147,24 +155,30 @@ def fit_presence(sets: list[Picked]) -> tuple[float, float]:
     return float(slope), float(offset)
 
 
-def fit_temperature(sets: list[Picked]) -> float:
-    """Temperature of the types of highest likelihood, each set with the same weight."""
+def joined_types(picked: Picked, weights: FloatArray) -> FloatArray:
+    """Log probabilities (M, 20) of the types of both networks with these exponents."""
+    return np.asarray(log_softmax(np.tensordot(weights, picked.type_log_prob, 1), axis=1))
 
-    def cost(log_temperature: float) -> float:
-        scale = np.exp(-log_temperature)
+
+def fit_type_weights(sets: list[Picked]) -> FloatArray:
+    """Exponents of the residue and the voxel network's types of highest likelihood, each set with the same weight."""
+
+    def cost(log_weights: FloatArray) -> float:
+        logs = [joined_types(p, np.exp(log_weights)) for p in sets]
         return float(
-            np.mean(
-                [-log_softmax(p.type_log_prob * scale, axis=1)[np.arange(len(p.types)), p.types].mean() for p in sets]
-            )
+            -np.mean([log[np.arange(len(p.types)), p.types].mean() for log, p in zip(logs, sets, strict=True)])
         )
 
-    return float(np.exp(minimize_scalar(cost, bounds=(-1.5, 1.5), method="bounded").x))
+    return np.asarray(np.exp(minimize(cost, np.log([0.7, 0.5]), method="Nelder-Mead").x))
 
 
-def report(name: str, picked: Picked, slope: float, offset: float) -> None:
+def report(name: str, picked: Picked, slope: float, offset: float, weights: FloatArray) -> None:
     """Recall and precision over thresholds of the calibrated presence, and the mean presence beside the precision."""
     presence = 1 / (1 + np.exp(-(slope * picked.log_odds + offset)))
-    print(f"{name}: types right {(picked.type_log_prob.argmax(axis=1) == picked.types).mean():.3f}")
+    right = [
+        (joined_types(picked, np.array(w)).argmax(axis=1) == picked.types).mean() for w in (weights, (1, 0), (0, 1))
+    ]
+    print(f"{name}: types right {right[0]:.3f}, residue network {right[1]:.3f}, voxel network {right[2]:.3f}")
     print("| threshold | recall | precision | F1 | mean presence |\n|---|---|---|---|---|")
     for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
         kept = presence >= threshold
@@ -185,14 +199,19 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = uncalibrated(load_settings())
-        network, _ = load_classifier(options.weights or data_path("weights"), settings.prediction.weights)
+        folder = options.weights or data_path("weights")
+        networks = (
+            load_classifier(folder, settings.prediction.weights)[0],
+            load_residue_network(folder, settings.residues.weights)[0],
+        )
         density, _ = read_map(options.map)
-        on_map = compare(candidates_of(network, resample(density), settings), ca_points(read_structure(options.model)))
+        truth = ca_points(read_structure(options.model))
+        on_map = compare(*candidates_of(networks, resample(density), settings), truth)
         simulated = []
         for crop, truth in crops_with_truth(StructurePack(options.pack), options.crops):
-            found = candidates_of(network, crop, settings)
+            found, voxel_types = candidates_of(networks, crop, settings)
             inside = np.asarray(((found.xyz > EDGE) & (found.xyz < CROP - EDGE)).all(axis=1))
-            part = compare(found, truth, inside)
+            part = compare(found, voxel_types, truth, inside)
             part.residues = int(((truth.xyz > EDGE) & (truth.xyz < CROP - EDGE)).all(axis=1).sum())
             simulated.append(part)
     except Cryo2StructError as error:
@@ -200,11 +219,11 @@ def main() -> int:
         return error.exit_code
     sets = [on_map, join(simulated)]
     slope, offset = fit_presence(sets)
-    print(
-        f"presence_slope: {slope:.3f}\npresence_offset: {offset:.3f}\ntype_temperature: {fit_temperature(sets):.3f}\n"
-    )
+    weights = fit_type_weights(sets)
+    print(f"picking.presence_slope: {slope:.3f}\npicking.presence_offset: {offset:.3f}")
+    print(f"residues.weight: {weights[0]:.3f}\nresidues.voxel_weight: {weights[1]:.3f}\n")
     for name, picked in zip(("experimental map", "simulated crops"), sets, strict=True):
-        report(name, picked, slope, offset)
+        report(name, picked, slope, offset, weights)
     return 0
 
 

@@ -45,7 +45,9 @@ class CropBatch:
     filled : (crops, 24, 24, 24) uint8, 0 no atom in the cell, 1 protein, 2 non-protein
     ca_cell : (R, 4) crop and cell index z, y, x of each C-alpha
     aa, ss : (R,) type (-1 unknown) and secondary structure
-    offset, next, prev : (R, 3) angstrom from the cell's centre and unit vectors (NaN where there is none); x, y, z
+    offset : (R, 3) angstrom from the cell's centre; x, y, z
+    n, c, o : (R, 3) the residue's N, C, O from its C-alpha, angstrom (NaN where there is none)
+    next, prev : (R, 3) unit vectors to the next and previous C-alpha (NaN where there is none)
     seed : noise seed
     """
 
@@ -72,6 +74,9 @@ class CropBatch:
     aa: Tensor
     ss: Tensor
     offset: Tensor
+    n: Tensor
+    c: Tensor
+    o: Tensor
     next: Tensor
     prev: Tensor
     seed: int
@@ -194,6 +199,12 @@ def label_atoms(
     following = np.where(linked[residue + 1], ca_of[residue + 1], -1)
     preceding = np.where(linked[residue], ca_of[residue - 1], -1)
     aa = structure.aa[residue].astype(np.int64)
+    backbone = {}
+    for atom in ("N", "C", "O"):
+        rows = np.flatnonzero(structure.name == atom_names.index(atom))
+        place = np.full((len(structure.aa), 3), np.nan, dtype=np.float32)
+        place[structure.residue[rows]] = xyz[rows]
+        backbone[atom.lower()] = place[residue] - here
     return {
         "atoms": atoms,
         "filled": filled,
@@ -201,6 +212,7 @@ def label_atoms(
         "aa": np.where(aa < 20, aa, -1),
         "ss": structure.ss[residue].astype(np.int64),
         "offset": here - centre,
+        **backbone,
         "next": _direction(xyz, following, here),
         "prev": _direction(xyz, preceding, here),
     }

@@ -1,4 +1,4 @@
-"""The training loop of the classifier: resumable, bf16, exponential moving average of the weights.
+"""The training loop: resumable, bf16, exponential moving average of the weights.
 
     python -m cryo2struct.training.run --config configs/train-classifier.yaml --run runs/classifier --set data.pack=PATH
 
@@ -24,11 +24,9 @@ from torch.utils.data import DataLoader
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.errors import Cryo2StructError, InputError, InternalError, UsageError
-from cryo2struct.networks.classifier import Classifier, ClassifierConfig, on_device
-from cryo2struct.networks.store import load_classifier, save_weights
+from cryo2struct.networks.store import save_weights
 from cryo2struct.training.crops import CropBatch, CropStream, simulate
-from cryo2struct.training.evaluate import validate
-from cryo2struct.training.losses import classifier_losses
+from cryo2struct.training.tasks import TASKS
 
 CHECKPOINT = "checkpoint.pt"
 Config = dict[str, Any]
@@ -98,10 +96,11 @@ class Trainer:
         run.mkdir(parents=True, exist_ok=True)
         self.fabric = Fabric(accelerator=device, devices=1, precision="bf16-mixed")
         torch.manual_seed(config["seed"])
-        network = Classifier(ClassifierConfig(**{**config["network"], "widths": tuple(config["network"]["widths"])}))
+        self.task = TASKS[config["task"]]
+        network = self.task.build(config["network"])
         if restart_weights is not None:
-            network.load_state_dict(load_classifier(restart_weights)[0].state_dict())
-        network = on_device(network, self.fabric.device)
+            network.load_state_dict(self.task.load(restart_weights).state_dict())
+        network = self.task.place(network, self.fabric.device)
         self.ema = {k: v.detach().clone().to(self.fabric.device) for k, v in network.state_dict().items()}
         decay = [p for p in network.parameters() if p.ndim > 1]
         keep = [p for p in network.parameters() if p.ndim <= 1]
@@ -154,7 +153,7 @@ class Trainer:
         rate = learning_rate(self.step, self.config)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        losses = classifier_losses(self.network(density), batch)
+        losses = self.task.losses(self.network, density, batch)
         total = sum(
             (self.config["loss"][name] * value for name, value in losses.items()),
             torch.zeros((), device=density.device),
@@ -174,11 +173,12 @@ class Trainer:
                 self.ema[name].lerp_(value.float(), 1 - decay)
         return {name: float(value.detach()) for name, value in losses.items()}
 
-    def ema_network(self) -> Classifier:
-        """A copy of the network with the averaged weights."""
-        network = Classifier(self.network.module.config)
+    def validate(self, pack: StructurePack) -> dict[str, float]:
+        """Figures of the averaged weights on the validation structures."""
+        network = self.task.build(self.config["network"])
         network.load_state_dict(self.ema)
-        return on_device(network, self.fabric.device).eval()
+        device = self.fabric.device
+        return self.task.validate(self.task.place(network, device).eval(), pack, self.config, device)
 
     def log(self, values: dict[str, Any]) -> None:
         """Append a row to metrics.csv (step, name, value) and print it."""
@@ -201,7 +201,7 @@ def export(trainer: Trainer, folder: Path, metrics: dict[str, float]) -> None:
         "training": fixed_part(trainer.config),
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
     }
-    save_weights(folder, "classifier", trainer.ema, description)
+    save_weights(folder, trainer.config["task"], trainer.ema, description)
 
 
 def train(
@@ -215,7 +215,7 @@ def train(
     if export_to is not None:
         if not resumed:
             raise InputError(f"{run / CHECKPOINT}: no checkpoint to export: train first")
-        export(trainer, export_to, validate(trainer.ema_network(), pack, config, trainer.fabric.device))
+        export(trainer, export_to, trainer.validate(pack))
         return
     on_gpu = trainer.fabric.device.type != "cpu"
     stream = CropStream(
@@ -260,13 +260,13 @@ def _steps(trainer: Trainer, loader: DataLoader[Any], pack: StructurePack) -> No
             trainer.save()
             last_checkpoint = now
         if trainer.step % config["validate"]["every"] == 0:
-            trainer.log(validate(trainer.ema_network(), pack, config, trainer.fabric.device))
+            trainer.log(trainer.validate(pack))
             last = time.monotonic()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line of the loop; `cryo2struct train classifier` calls it."""
-    parser = argparse.ArgumentParser(description="Train the classifier.")
+    """Command line of the loop; `cryo2struct train` calls it."""
+    parser = argparse.ArgumentParser(description="Train a network.")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--run", type=Path, default=Path("runs/classifier"), help="folder of checkpoint and metrics")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")

@@ -1,0 +1,188 @@
+"""Candidates looked at one by one, each in the frames that its neighbours suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+from torch.nn import functional
+
+from cryo2struct.networks.residue import ResidueNetwork, residue_frames, sample_patches
+from cryo2struct.objects import Candidates, DensityMap, FloatArray, IntArray
+from cryo2struct.prediction.device import arithmetic_type
+from cryo2struct.settings import ResidueSettings
+
+NEIGHBOUR = (2.6, 5.2)
+"""Distances between which a candidate may be the next C-alpha (3.8 A, with errors on both sides), angstrom."""
+
+BEND = (70.0, 165.0)
+"""Angles that three consecutive C-alphas can make, with errors, degrees."""
+
+STEP = 3.8
+
+
+@dataclass
+class _Frames:
+    """Frames and what the network sees in them; all (F, ...) tensors."""
+
+    candidate: Tensor
+    centre: Tensor  # x, y, z, voxels
+    axes: Tensor
+    heads: dict[str, Tensor]
+
+    def outward(self, name: str) -> Tensor:
+        """Vectors of a head in the axes of the map."""
+        return torch.einsum("fji,fj->fi", self.axes, self.heads[name])
+
+    def chosen(self, rows: Tensor) -> _Frames:
+        heads = {name: value[rows] for name, value in self.heads.items()}
+        return _Frames(self.candidate[rows], self.centre[rows], self.axes[rows], heads)
+
+
+def refine_candidates(
+    density: DensityMap,
+    candidates: Candidates,
+    network: ResidueNetwork,
+    settings: ResidueSettings,
+    *,
+    device: torch.device,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Candidates:
+    """Candidates with the residue network's types, secondary structure, directions, positions and backbone atoms.
+
+    Each candidate is seen in both directions of every pair of neighbours that could be its next and previous C-alpha,
+    and, as a last resort, of the directions that the voxel network predicted. The most likely frames are then seen
+    again from where the network puts the C-alphas. Types are the mean over the frames, weighted by the probability
+    that the frame is right, multiplied with those of the voxel network.
+
+    Parameters
+    ----------
+    density : DensityMap
+        The map that the candidates were found in, voxels of about 1 A.
+    candidates : Candidates
+    network : ResidueNetwork
+    settings : ResidueSettings
+    device : torch.device
+    progress : called with rounds done and rounds in all
+    """
+    if len(candidates) == 0:
+        return candidates
+    network = network.to(device)
+    values = torch.from_numpy(density.values).to(device)
+    values = (values - values.mean()) / values.std().clamp_min(1e-6)
+    spacing = float(density.frame.voxel.mean())
+    index = density.frame.to_index(candidates.xyz)[:, ::-1]
+    owner, after, before = suggested_frames(candidates, settings.pairs)
+    rows = torch.from_numpy(owner).to(device)
+    centre = torch.from_numpy(np.ascontiguousarray(index, dtype=np.float32)).to(device)[rows]
+    axes = residue_frames(*(torch.from_numpy(v.astype(np.float32)).to(device) for v in (after, before)))
+    seen = _look(network, values, rows, centre, axes, spacing, settings.batch)
+    for number in range(settings.rounds):
+        progress(number + 1, settings.rounds + 1)
+        best = seen.chosen(_likely(seen, len(candidates), settings.kept))
+        moved = best.centre + best.outward("ca") / spacing
+        axes = residue_frames(best.outward("next"), best.outward("prev"))
+        seen = _look(network, values, best.candidate, moved, axes, spacing, settings.batch)
+    progress(settings.rounds + 1, settings.rounds + 1)
+    return _joined(density, candidates, seen, spacing, settings)
+
+
+def suggested_frames(candidates: Candidates, pairs: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Frames to try: candidate (F,), vectors (F, 3) to what may be the next and the previous C-alpha, angstrom.
+
+    At most `pairs` pairs of neighbours per candidate, those whose distances are nearest to 3.8 A, in both directions.
+    """
+    xyz = np.asarray(candidates.xyz, dtype=np.float64)
+    owner: list[int] = []
+    ends: list[tuple[FloatArray, FloatArray]] = []
+    near = cKDTree(xyz).query_ball_point(xyz, NEIGHBOUR[1])
+    for i, around in enumerate(near):
+        vectors = xyz[sorted(around)] - xyz[i]
+        length = np.linalg.norm(vectors, axis=1)
+        vectors, length = vectors[length > NEIGHBOUR[0]], length[length > NEIGHBOUR[0]]
+        first, second = np.triu_indices(len(vectors), 1)
+        cosine = (vectors[first] * vectors[second]).sum(axis=1) / (length[first] * length[second])
+        angle = np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
+        possible = np.flatnonzero((angle > BEND[0]) & (angle < BEND[1]))
+        strain = (length[first] - STEP) ** 2 + (length[second] - STEP) ** 2
+        order = possible[np.argsort(strain[possible], kind="stable")][:pairs]
+        found = [(vectors[first[k]], vectors[second[k]]) for k in order]
+        if not found and candidates.next_vec is not None and candidates.prev_vec is not None:
+            found = [(candidates.next_vec[i], candidates.prev_vec[i])]
+        if not found or not np.isfinite(found[0]).all():
+            found = [(np.array([1.0, 0, 0]), np.array([-0.6, 0.8, 0]))]
+        for a, b in found:
+            owner += [i, i]
+            ends += [(a, b), (b, a)]
+    after, before = (np.array(side) for side in zip(*ends, strict=True))
+    return np.array(owner), after, before
+
+
+@torch.inference_mode()
+def _look(
+    network: ResidueNetwork, values: Tensor, rows: Tensor, centre: Tensor, axes: Tensor, spacing: float, batch: int
+) -> _Frames:
+    """The network on all frames; probabilities instead of logits, unit vectors."""
+    dtype = arithmetic_type(values.device)
+    parts = []
+    for first in range(0, len(rows), batch):
+        chosen = slice(first, first + batch)
+        patches = sample_patches(values, centre[chosen], axes[chosen], spacing)
+        with torch.autocast(values.device.type, dtype=dtype, enabled=dtype != torch.float32):
+            parts.append(network(patches))
+    heads = {name: torch.cat([part[name].float() for part in parts]) for name in parts[0]}
+    for name in ("aa", "ss", "frame"):
+        heads[name] = heads[name].softmax(dim=1)
+    for name in ("next", "prev"):
+        heads[name] = functional.normalize(heads[name], dim=1)
+    return _Frames(rows, centre, axes, heads)
+
+
+def _likely(seen: _Frames, candidates: int, kept: int) -> Tensor:
+    """Rows of the `kept` frames of each candidate that are most likely right."""
+    right = seen.heads["frame"][:, 0]
+    order = torch.argsort(right, descending=True, stable=True)
+    order = order[torch.argsort(seen.candidate[order], stable=True)]
+    owner = seen.candidate[order]
+    counts = torch.bincount(owner, minlength=candidates)
+    rank = torch.arange(len(order), device=owner.device) - (counts.cumsum(0) - counts)[owner]
+    return order[rank < kept]
+
+
+def _joined(
+    density: DensityMap, candidates: Candidates, seen: _Frames, spacing: float, settings: ResidueSettings
+) -> Candidates:
+    """The candidates with what was seen; frames are weighted by the probability that they are right."""
+    right = seen.heads["frame"][:, 0]
+    total = torch.zeros(len(candidates), device=right.device).index_add_(0, seen.candidate, right)
+    weight = right / total.clamp_min(1e-12)[seen.candidate]
+
+    def mean(values: Tensor) -> NDArray[np.float64]:
+        shape = (len(candidates), values.shape[1])
+        summed = torch.zeros(shape, device=values.device).index_add_(0, seen.candidate, weight[:, None] * values)
+        return summed.double().cpu().numpy()
+
+    best = seen.chosen(_likely(seen, len(candidates), 1))
+
+    def placed(name: str) -> FloatArray:
+        index = (best.centre + best.outward(name) / spacing).double().cpu().numpy()
+        return np.asarray(density.frame.to_xyz(index[:, ::-1]))
+
+    log_types = settings.weight * np.log(mean(seen.heads["aa"]) + 1e-6)
+    log_types += settings.voxel_weight * np.log(np.asarray(candidates.aa_prob, dtype=np.float64) + 1e-6)
+    types = np.exp(log_types - log_types.max(axis=1, keepdims=True))
+    return replace(
+        candidates,
+        xyz=placed("ca"),
+        aa_prob=types / types.sum(axis=1, keepdims=True),
+        next_vec=best.outward("next").double().cpu().numpy(),
+        prev_vec=best.outward("prev").double().cpu().numpy(),
+        ss_prob=mean(seen.heads["ss"]),
+        n_xyz=placed("n"),
+        c_xyz=placed("c"),
+    )

@@ -1,0 +1,66 @@
+"""The networks that the loop can train: how each is built, what it loses on a batch, how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cryo2struct.networks.classifier import Classifier, ClassifierConfig, on_device
+from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
+from cryo2struct.networks.store import load_classifier, load_residue_network
+from cryo2struct.training.crops import CropBatch
+from cryo2struct.training.evaluate import validate
+from cryo2struct.training.losses import classifier_losses
+from cryo2struct.training.residues import cut_patches, draw_frames, residue_losses, validate_residues
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network to train.
+
+    Attributes
+    ----------
+    build : from the `network` part of the configuration
+    load : from a folder of exported weights
+    place : moves a network to a device
+    losses : of the network on the densities (crops, 1, 48, 48, 48) of a batch, by name
+    validate : figures of a network by name
+    """
+
+    build: Callable[[dict[str, Any]], nn.Module]
+    load: Callable[[Path], nn.Module]
+    place: Callable[[Any, torch.device], nn.Module]
+    losses: Callable[[nn.Module, Tensor, CropBatch], dict[str, Tensor]]
+    validate: Callable[..., dict[str, float]]
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _residue_task_losses(network: nn.Module, density: Tensor, batch: CropBatch) -> dict[str, Tensor]:
+    framed = draw_frames(batch)
+    return residue_losses(network(cut_patches(density, batch, framed)), batch, framed)
+
+
+TASKS = {
+    "classifier": Task(
+        build=lambda values: Classifier(ClassifierConfig(**_tuples(values))),
+        load=lambda folder: load_classifier(folder)[0],
+        place=on_device,
+        losses=lambda network, density, batch: classifier_losses(network(density), batch),
+        validate=validate,
+    ),
+    "residues": Task(
+        build=lambda values: ResidueNetwork(ResidueConfig(**_tuples(values))),
+        load=lambda folder: load_residue_network(folder)[0],
+        place=lambda network, device: network.to(device),
+        losses=_residue_task_losses,
+        validate=validate_residues,
+    ),
+}

@@ -1,0 +1,129 @@
+"""Candidates refined by the residue network: which frames are tried, and what becomes of what it says."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cryo2struct.networks.residue import RESIDUE_HEADS, residue_frames
+from cryo2struct.objects import Candidates, DensityMap, GridFrame
+from cryo2struct.prediction.residues import BEND, NEIGHBOUR, STEP, refine_candidates, suggested_frames
+from cryo2struct.settings import load_settings
+
+SETTINGS = load_settings().residues
+
+
+def helix(count):
+    t = np.arange(count)
+    return np.stack([2.3 * np.cos(np.deg2rad(100 * t)), 2.3 * np.sin(np.deg2rad(100 * t)), 1.5 * t], axis=1) + 12
+
+
+def candidates_at(xyz):
+    rng = np.random.default_rng(0)
+    return Candidates(xyz, np.ones(len(xyz)), rng.dirichlet(np.ones(20), len(xyz)))
+
+
+def empty_map():
+    values = np.random.default_rng(1).normal(size=(40, 28, 28)).astype(np.float32)
+    return DensityMap(values, GridFrame((40, 28, 28), np.full(3, 1.02), np.array([1.0, 2.0, 3.0])))
+
+
+class Stub(torch.nn.Module):
+    """Says the same of every frame, but for the frame's kind, which it takes from a list."""
+
+    def __init__(self, right, **heads):
+        super().__init__()
+        self.right, self.heads, self.done = right, heads, 0
+
+    def forward(self, patches):
+        n = len(patches)
+        result = {name: torch.zeros(n, channels) for name, channels in RESIDUE_HEADS.items()}
+        for name, value in self.heads.items():
+            result[name] = torch.tensor(value).expand(n, -1).clone()
+        result["frame"][:, 0] = torch.tensor([self.right(self.done + i) for i in range(n)])
+        self.done += n
+        return result
+
+
+def test_frames_are_the_pairs_of_neighbours_brute_force():
+    xyz = np.random.default_rng(3).uniform(0, 14, (40, 3))
+    owner, after, before = suggested_frames(candidates_at(xyz), pairs=100)
+    expected = set()
+    for i, j, k in itertools.permutations(range(40), 3):
+        a, b = xyz[j] - xyz[i], xyz[k] - xyz[i]
+        la, lb = np.linalg.norm(a), np.linalg.norm(b)
+        angle = np.rad2deg(np.arccos(a @ b / la / lb))
+        if NEIGHBOUR[0] < la < NEIGHBOUR[1] and NEIGHBOUR[0] < lb < NEIGHBOUR[1] and BEND[0] < angle < BEND[1]:
+            expected.add((i, *np.round(a, 6), *np.round(b, 6)))
+    alone = set(range(40)) - {row[0] for row in expected}
+    found = {(i, *np.round(a, 6), *np.round(b, 6)) for i, a, b in zip(owner, after, before, strict=True)}
+    assert {row for row in found if row[0] not in alone} == expected
+    assert all((owner == i).sum() == 2 for i in alone)
+
+
+def test_the_best_pairs_are_kept_and_predicted_directions_are_the_last_resort():
+    xyz = np.concatenate([helix(6), helix(6) + 0.9])
+    owner, after, before = suggested_frames(candidates_at(xyz), pairs=2)
+    assert (np.bincount(owner) <= 4).all()
+    strain = (np.linalg.norm(after, axis=1) - STEP) ** 2 + (np.linalg.norm(before, axis=1) - STEP) ** 2
+    everything, all_after, all_before = suggested_frames(candidates_at(xyz), pairs=50)
+    all_strain = (np.linalg.norm(all_after, axis=1) - STEP) ** 2 + (np.linalg.norm(all_before, axis=1) - STEP) ** 2
+    for i in range(12):
+        assert strain[owner == i].min() == pytest.approx(all_strain[everything == i].min())
+    single = replace(
+        candidates_at(np.zeros((1, 3))), next_vec=np.array([[0, 0, 1.0]]), prev_vec=np.array([[0, 1.0, 0]])
+    )
+    _, after, before = suggested_frames(single, pairs=2)
+    np.testing.assert_array_equal(after, [[0, 0, 1], [0, 1, 0]])
+    np.testing.assert_array_equal(before, after[::-1])
+
+
+def test_heads_arrive_in_the_frame_of_the_map():
+    xyz = helix(8)
+    density = empty_map()
+    local = {"ca": [0.3, -0.2, 0.1], "n": [-1.1, -0.8, 0.3], "c": [1.2, -0.8, 0.0], "next": [0.9, -0.4, 0.1]}
+    settings = SETTINGS.model_copy(update={"rounds": 0, "weight": 1.0, "voxel_weight": 0.0})
+    # frames 0, 2, 4 ... of each pair are the forward ones: the stub likes them
+    network = Stub(lambda number: 9.0 if number % 2 == 0 else -9.0, aa=np.eye(20, dtype=np.float32)[4] * 9, **local)
+    found = refine_candidates(density, candidates_at(xyz), network, settings, device=torch.device("cpu"))
+    owner, after, before = suggested_frames(candidates_at(xyz), settings.pairs)
+    first = [int(np.flatnonzero(owner == i)[0]) for i in range(8)]
+    axes = residue_frames(torch.from_numpy(after[first]).float(), torch.from_numpy(before[first]).float()).numpy()
+    np.testing.assert_allclose(found.xyz, xyz + np.einsum("fji,j->fi", axes, local["ca"]), atol=1e-3)
+    np.testing.assert_allclose(found.n_xyz, xyz + np.einsum("fji,j->fi", axes, local["n"]), atol=1e-3)
+    expected = np.einsum("fji,j->fi", axes, np.array(local["next"]) / np.linalg.norm(local["next"]))
+    np.testing.assert_allclose(found.next_vec, expected, atol=1e-3)
+    assert (found.aa_prob.argmax(axis=1) == 4).all()
+    np.testing.assert_allclose(found.aa_prob.sum(axis=1), 1)
+
+
+def test_types_are_weighted_by_the_frame_and_joined_with_the_voxels_own():
+    xyz = helix(5)
+    plain = candidates_at(xyz)
+    settings = SETTINGS.model_copy(update={"rounds": 1, "weight": 0.0, "voxel_weight": 1.0})
+    network = Stub(lambda number: 0.0)
+    found = refine_candidates(empty_map(), plain, network, settings, device=torch.device("cpu"))
+    np.testing.assert_allclose(found.aa_prob, plain.aa_prob, atol=1e-4)
+    both = SETTINGS.model_copy(update={"rounds": 1, "weight": 2.0, "voxel_weight": 0.5})
+    logits = np.random.default_rng(2).normal(size=20).astype(np.float32)
+    found = refine_candidates(empty_map(), plain, Stub(lambda n: 0.0, aa=logits), both, device=torch.device("cpu"))
+    expected = plain.aa_prob**0.5 * np.exp(2 * logits)
+    np.testing.assert_allclose(found.aa_prob, expected / expected.sum(axis=1, keepdims=True), rtol=0.02, atol=1e-4)
+
+
+def test_no_candidates_stay_none_and_batches_do_not_matter():
+    none = Candidates(np.zeros((0, 3)), np.zeros(0), np.zeros((0, 20)))
+    assert len(refine_candidates(empty_map(), none, Stub(lambda n: 0.0), SETTINGS, device=torch.device("cpu"))) == 0
+    from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
+
+    torch.manual_seed(0)
+    network = ResidueNetwork(ResidueConfig((8, 16), 32)).eval().requires_grad_(False)
+    results = []
+    for batch in (7, 512):
+        settings = SETTINGS.model_copy(update={"batch": batch})
+        found = refine_candidates(empty_map(), candidates_at(helix(10)), network, settings, device=torch.device("cpu"))
+        results.append(found)
+    np.testing.assert_allclose(results[0].xyz, results[1].xyz, atol=2e-2)
+    np.testing.assert_allclose(results[0].aa_prob, results[1].aa_prob, atol=2e-2)

@@ -1,0 +1,123 @@
+"""Frames for training, and what the residue network loses on them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cryo2struct.dataset.pack import StructurePack
+from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork, residue_frames
+from cryo2struct.training.crops import CROP, CropStream, simulate
+from cryo2struct.training.residues import (
+    RIGHT,
+    STEP,
+    WRONG,
+    cut_patches,
+    draw_frames,
+    residue_losses,
+    true_positions,
+    validate_residues,
+)
+
+PACK = Path(__file__).parents[1] / "data" / "small_pack.npz"
+
+
+@pytest.fixture(scope="module")
+def batch():
+    pack = StructurePack(PACK)
+    stream = CropStream(
+        pack, [0, 1, 2], batch_size=2, resolutions=(2.0, 2.0), seed=5, first_batch=0, simulate_here=True
+    )
+    return stream.batch(0)
+
+
+def perfect_heads(batch, framed):
+    row, axes = framed.row, framed.frames
+    shift = true_positions(batch)[row] - framed.centre
+    heads = {"frame": 50 * torch.nn.functional.one_hot(framed.kind, 3).float()}
+    heads["aa"] = 50 * torch.nn.functional.one_hot(batch.aa[row].clamp_min(0), 20).float()
+    heads["ss"] = 50 * torch.nn.functional.one_hot(batch.ss[row], 3).float()
+    vectors = {"ca": shift, "n": shift + batch.n[row], "c": shift + batch.c[row], "o": shift + batch.o[row]}
+    vectors |= {"next": batch.next[row], "prev": batch.prev[row]}
+    return heads | {name: torch.einsum("rij,rj->ri", axes, vector) for name, vector in vectors.items()}
+
+
+def test_frames_without_error_are_those_of_the_chain(batch):
+    framed = draw_frames(batch, noise=0.0, share_right=1.0)
+    assert (framed.kind == RIGHT).all()
+    row = framed.row
+    torch.testing.assert_close(framed.centre, true_positions(batch)[row])
+    torch.testing.assert_close(
+        framed.frames, residue_frames(STEP * batch.next[row], STEP * batch.prev[row]), atol=1e-4, rtol=0
+    )
+    # N comes before C along the chain; both 1.46 and 1.52 A away
+    along = framed.frames[:, 0]
+    there = ~(batch.n[row] + batch.c[row]).isnan().any(1)
+    assert (((batch.c[row] - batch.n[row]) * along).sum(1)[there] > 1.5).all()
+    assert float(batch.n[row][there].norm(dim=1).median()) == pytest.approx(1.46, abs=0.03)
+    assert float(batch.c[row][there].norm(dim=1).median()) == pytest.approx(1.52, abs=0.03)
+    inside = true_positions(batch)[row]
+    assert ((inside > 3) & (inside < CROP - 4)).all()
+
+
+def test_frames_that_are_not_right_are_another_ones(batch):
+    framed = draw_frames(batch, noise=0.0, share_right=0.0)
+    truth = residue_frames(STEP * batch.next[framed.row], STEP * batch.prev[framed.row])
+    along = (framed.frames[:, 0] * truth[:, 0]).sum(1)
+    assert (along[framed.kind == 1] < -0.99).all()
+    assert (along[framed.kind == WRONG] < 0.999).float().mean() > 0.95
+    assert 0.3 < (framed.kind == WRONG).float().mean() < 0.7
+
+
+def test_drawn_again_alike_and_errors_have_the_size_asked_for(batch):
+    first, again = draw_frames(batch, noise=0.5), draw_frames(batch, noise=0.5)
+    assert torch.equal(first.frames, again.frames)
+    error = first.centre - true_positions(batch)[first.row]
+    assert float(error.std()) == pytest.approx(0.5, rel=0.1)
+
+
+def test_perfect_heads_lose_nothing_and_wrong_frames_do_not_count(batch):
+    framed = draw_frames(batch)
+    heads = perfect_heads(batch, framed)
+    losses = residue_losses(heads, batch, framed)
+    assert set(losses) == {"frame", "aa", "ss", "ca", "backbone", "direction"}
+    assert max(float(value) for value in losses.values()) < 1e-4
+    spoilt = {k: torch.where((framed.kind == RIGHT)[:, None], v, -v) if k != "frame" else v for k, v in heads.items()}
+    for name, value in residue_losses(spoilt, batch, framed).items():
+        assert float(value) == pytest.approx(float(losses[name]), abs=1e-6)
+    spoilt = {k: torch.where((framed.kind == RIGHT)[:, None], -v, v) for k, v in heads.items()}
+    assert all(float(value) > 0.1 for name, value in residue_losses(spoilt, batch, framed).items() if name != "ca")
+
+
+def test_patches_come_from_the_right_crop(batch):
+    density = simulate(batch)
+    framed = draw_frames(batch)
+    patches = cut_patches(density, batch, framed)
+    swapped = cut_patches(density.flip(0), replace(batch, ca_cell=batch.ca_cell * 1), framed)
+    assert not torch.allclose(patches, swapped)
+    alone = framed.row[batch.ca_cell[framed.row, 0] == 1]
+    keep = torch.isin(framed.row, alone)
+    one = type(framed)(framed.row[keep], framed.centre[keep], framed.frames[keep], framed.kind[keep])
+    torch.testing.assert_close(cut_patches(density, batch, one), patches[keep])
+
+
+def test_a_step_of_training_lowers_the_loss_and_figures_have_names(batch):
+    torch.manual_seed(0)
+    network = ResidueNetwork(ResidueConfig((8, 16), 64))
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
+    framed = draw_frames(batch, noise=0.1)
+    patches = cut_patches(simulate(batch), batch, framed)
+    history = []
+    for _ in range(25):
+        total = sum(residue_losses(network(patches), batch, framed).values())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        history.append(float(total.detach()))
+    assert np.mean(history[-3:]) < 0.7 * history[0]
+    config = {"validate": {"crops": 4, "resolutions": [2.5]}}
+    figures = validate_residues(network.eval(), StructurePack(PACK), config, torch.device("cpu"))
+    assert {"validate.2.5.types", "validate.2.5.frames", "validate.2.5.ca_error"} <= set(figures)
+    assert 0 <= figures["validate.2.5.types"] <= 1
