@@ -9,7 +9,7 @@ from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import doubt, trace
 from cryo2struct.tracing.chains import protein_chains
-from cryo2struct.tracing.confidence import register_probability
+from cryo2struct.tracing.confidence import Ring
 from cryo2struct.tracing.scores import emission_scores
 from hmm.sparse import Path
 
@@ -171,7 +171,7 @@ def test_register_probability_against_direct_enumeration():
     state = np.full(12, -1)
     state[[3, 4, 6, 7]] = [0, 5, 2, 7]
     path = Path(state, np.arange(12) == 3, 0.0)
-    (found,) = register_probability(chains, [path], emission, settings)
+    found = Ring(chains).register_probability(chains[0], path, emission, settings)
     run = [3, 4, 6, 7]
     chance = np.exp(settings.chance_evidence / settings.register_temperature)
     for n, position in enumerate(run):
