@@ -106,11 +106,10 @@ def test_unknown_directions_do_no_harm():
     assert np.array_equal(result.candidate, plain.candidate)
 
 
-def test_unknown_number_of_copies_is_one_and_nucleic_acids_are_not_traced():
+def test_nucleic_acids_are_not_traced():
     candidates, sequences = cases.read_case("easy_1")
-    entity = replace(sequences.entities[0], copies=None)
     rna = Entity("rna", "ACGU", 1, "rna")
-    result = trace(candidates, Sequences((rna, entity)))
+    result = trace(candidates, Sequences((rna, *sequences.entities)))
     assert set(result.entity) == {1}
     assert set(result.copy) == {0}
 
