@@ -31,15 +31,15 @@ def carried_chains(
     One copy after the other is decoded over the candidates that are left. The one that explains its sequence best goes
     first, whichever entity it belongs to, so that a true copy is not cut up by a long sequence that is not in the
     map. Its trusted residues take their candidates. An entity gets no more copies once one has fewer residues expected
-    right than `copy_share` of those of its best copy. If no entity has a trusted residue, the chains stay as they are.
+    right than `copy_share` of those of its best copy. Only residues that an earlier copy has as well are counted:
+    others may be a part of that copy which its path did not reach. If no entity has a trusted residue, the chains stay
+    as they are.
 
     Parameters
     ----------
-    decoder : Decoder
     chains : all copies of the known entities, one of each unknown one
     unknown : indices of the entities whose number of copies is not known
     emission : (21, N), see `emission_scores`
-    settings : TracingSettings
     """
     kinds = canonical_order([chain for chain in chains if chain.copy == 0])
     known = Counter(chain.entity for chain in chains)
@@ -47,6 +47,7 @@ def carried_chains(
     free = emission.copy()
     paths: dict[int, Path] = {}
     supports: dict[int, list[float]] = {chain.entity: [] for chain in kinds}
+    seen = {chain.entity: np.zeros(len(chain.types), dtype=bool) for chain in kinds}
     pending = list(kinds)
     while pending:
         for chain in pending:
@@ -57,11 +58,14 @@ def carried_chains(
         path, found = paths[best.entity], supports[best.entity]
         register = ring.register_probability(best, path, emission, settings)
         runs = trusted_runs(path, register, settings, settings.min_register)
-        support = sum(float(register[run].sum()) for run in runs)
+        trusted = np.concatenate(runs) if runs else np.empty(0, np.int64)
+        counted = trusted[seen[best.entity][trusted]] if found else trusted
+        support = float(register[counted].sum())
         closed = support == 0 or support < settings.copy_share * max(found, default=0.0)
         if not closed:
             found.append(support)
-            used = np.concatenate([path.state[run] for run in runs])
+            seen[best.entity][trusted] = True
+            used = path.state[trusted]
             free[:, used] = -np.inf
             paths = {entity: other for entity, other in paths.items() if not np.isin(other.state, used).any()}
             closed = len(found) == (MAX_COPIES if best.entity in unknown else known[best.entity])

@@ -116,6 +116,14 @@ def test_share_of_a_copy_decides():
         assert cases.copies_in(result, sequences) == [built]
 
 
+def test_two_halves_of_a_sequence_are_no_two_copies():
+    """Parts too far from each other for one path, but nothing shows any residue twice."""
+    part, entity = first_residues("easy_1", 100)
+    gap = np.where(np.arange(100)[:, None] < 50, 0.0, 900.0)
+    split = replace(part, xyz=part.xyz + gap)
+    assert cases.copies_in(trace(split, Sequences((entity,))), Sequences((entity,))) == [1]
+
+
 @pytest.mark.parametrize("copies", [1, None])
 def test_sequence_longer_than_the_candidates(copies, monkeypatch):
     """What is there is built, in register, and the coverage says how much that is."""
