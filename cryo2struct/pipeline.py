@@ -25,7 +25,7 @@ from cryo2struct.io.models import chain_names, model_from_trace, write_confidenc
 from cryo2struct.io.outputs import sha256, write_text
 from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Prediction, Sequences, Trace
 from cryo2struct.settings import Settings, data_path
-from cryo2struct.tracing import doubt, trace
+from cryo2struct.tracing import copies_built, doubt, trace
 
 VIEW = """# ChimeraX: the map, and the model coloured by confidence
 open {map}
@@ -151,12 +151,11 @@ def build(
     """
     record = record or Recorder()
     preflight.require_protein(sequences)
-    for entity in sequences.proteins:
-        if entity.copies is None:
-            record.warn(f"sequence {entity.name}: number of copies unknown, one is built; say --copies {entity.name}=N")
     prediction, candidates = predict_and_pick(density_map, settings, mask, record)
     with record.step("trace"):
         traced = trace(candidates, sequences, settings.tracing)
+    for line in copies_built(traced, sequences):
+        record.warn(line)
     if (doubtful := doubt(traced, settings.tracing)) is not None:
         record.warn(doubtful)
     with record.step("complete"):

@@ -46,7 +46,7 @@ def test_files_of_a_run(example, tmp_path):
     written = {path.name for path in tmp_path.iterdir()}
     assert written | {"run.log"} == set(content["files"])
     assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(content))
-    assert [warning for warning in content["warnings"] if "--copies emd_6272_VP6=N" in warning]
+    assert [warning for warning in content["warnings"] if "1 built; --copies emd_6272_VP6=M" in warning]
     assert content["coverage"]["A"] == {"built": len(result.trace), "residues": 397}
     assert {step["name"] for step in content["steps"]} >= {"predict", "trace"}
     assert all(step["seconds"] >= 0 and step["peak_memory_gb"] > 0 for step in content["steps"])

@@ -227,6 +227,13 @@ def test_free_names_skip_those_of_the_file():
     assert list(more.values()) == ["B", "D", "C"]
 
 
+def test_names_of_two_letters_survive_mmcif(tmp_path):
+    trace = trace_of([(2, copy, 0) for copy in range(70)])
+    write_mmcif(tmp_path / "m.cif", model_from_trace(trace, SEQUENCES), SEQUENCES, title="t")
+    read = read_structure(tmp_path / "m.cif")
+    assert [chain.name for chain in read[0]] == list(chain_names(trace, SEQUENCES).values())
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
