@@ -7,10 +7,23 @@ import typer
 app = typer.Typer(help="Train a network.")
 
 
+OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
 # The loop has a command line of its own, so that it also starts without this one; --help is among its options.
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(add_help_option=False, context_settings=OWN_OPTIONS)
 def classifier(context: typer.Context) -> None:
-    """Train the classifier: `--config FILE --set data.pack=PATH`; see `cryo2struct train classifier --help`."""
+    """Train the network that sees voxels: `--config FILE --set data.pack=PATH`; --help says more."""
+    _train("classifier", context.args)
+
+
+@app.command(add_help_option=False, context_settings=OWN_OPTIONS)
+def residues(context: typer.Context) -> None:
+    """Train the network that sees residues: `--config FILE --set data.pack=PATH`; --help says more."""
+    _train("residues", context.args)
+
+
+def _train(task: str, arguments: list[str]) -> None:
     from cryo2struct.training.run import main
 
-    raise typer.Exit(main(context.args))
+    raise typer.Exit(main(arguments, task))

@@ -153,6 +153,7 @@ class Trainer:
         rate = learning_rate(self.step, self.config)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+        torch.manual_seed(hash((self.config["seed"], self.step)) % 2**63)  # of dropout; the same after a resume
         losses = self.task.losses(self.network, density, batch)
         total = sum(
             (self.config["loss"][name] * value for name, value in losses.items()),
@@ -264,8 +265,8 @@ def _steps(trainer: Trainer, loader: DataLoader[Any], pack: StructurePack) -> No
             last = time.monotonic()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line of the loop; `cryo2struct train` calls it."""
+def main(arguments: list[str] | None = None, task: str | None = None) -> int:
+    """Command line of the loop; `cryo2struct train` calls it with the task that the configuration must have."""
     parser = argparse.ArgumentParser(description="Train a network.")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--run", type=Path, default=Path("runs/classifier"), help="folder of checkpoint and metrics")
@@ -278,6 +279,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's time limit saves the state, as Ctrl-C does
     try:
         config = read_config(options.config, options.changes)
+        if config.get("task") not in ({task} if task else set(TASKS)):
+            raise UsageError(f"--config {options.config}: task is {config.get('task')!r}, not {task or 'a known one'}")
         train(
             config,
             options.run,

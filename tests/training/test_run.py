@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,27 @@ ROOT = Path(__file__).parents[2]
 PACK = ROOT / "tests" / "data" / "small_pack.npz"
 
 
-@pytest.fixture
-def config(tmp_path):
-    values = yaml.safe_load((ROOT / "configs" / "train-classifier.yaml").read_text())
-    values["network"] = {"widths": [8, 16, 32], "blocks": 1, "attention_blocks": 1}
+NETWORKS = {
+    "classifier": {"widths": [8, 16, 32], "blocks": 1, "attention_blocks": 1},
+    "residues": {"widths": [8, 16], "hidden": 16},
+}
+
+
+def write_config(folder, task):
+    values = yaml.safe_load((ROOT / "configs" / f"train-{task}.yaml").read_text())
+    values["network"] = NETWORKS[task]
     values["data"] |= {"pack": str(PACK), "workers": 0}
     values["optimiser"] |= {"batch": 1, "steps": 4, "warmup": 1}
     values["validate"] |= {"every": 100, "crops": 4, "resolutions": [3.0]}
     values["log_every"] = 1
-    path = tmp_path / "train.yaml"
+    path = folder / f"train-{task}.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
+
+
+@pytest.fixture
+def config(tmp_path):
+    return write_config(tmp_path, "classifier")
 
 
 def run(config, folder, *more):
@@ -39,7 +50,9 @@ def checkpoint(folder):
     return torch.load(folder / "checkpoint.pt", weights_only=True)
 
 
-def test_resumed_training_equals_an_unbroken_one(config, tmp_path, monkeypatch):
+@pytest.mark.parametrize("task", NETWORKS)
+def test_resumed_training_equals_an_unbroken_one(task, tmp_path, monkeypatch):
+    config = write_config(tmp_path, task)
     assert run(config, tmp_path / "whole") == 0
     import cryo2struct.training.run as module
 
@@ -148,7 +161,11 @@ def test_not_a_number_stops_with_the_last_checkpoint_kept(config, tmp_path, monk
 
     assert run(config, tmp_path / "run", "--set", "optimiser.steps=4") == 0
     before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
-    monkeypatch.setattr(module, "classifier_losses", lambda heads, batch: {"atoms": heads["atoms"].sum() * math.nan})
+
+    def no_number(network, density, batch):
+        return {"atoms": network(density)["atoms"].sum() * math.nan}
+
+    monkeypatch.setitem(module.TASKS, "classifier", replace(module.TASKS["classifier"], losses=no_number))
     monkeypatch.setattr(module.Trainer, "resume", lambda self: False)
     assert run(config, tmp_path / "run") == 7
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
@@ -159,3 +176,8 @@ def test_learning_rate_warms_up_and_falls(config):
     rates = [learning_rate(step, values) for step in range(101)]
     assert rates.index(max(rates)) in (9, 10)
     assert rates[100] == pytest.approx(values["optimiser"]["final_learning_rate"])
+
+
+def test_a_command_trains_its_own_task_alone(config, capsys):
+    assert main(["--config", str(config)], task="residues") == 2
+    assert "task is 'classifier', not residues" in capsys.readouterr().err
