@@ -201,6 +201,7 @@ def main() -> None:
             (row["resolution"], options.maps / row["map"], options.maps / row["model"], None)
             for row in csv.DictReader(handle)
         ]
+    index.sort(key=lambda row: float(row[0]))
     index += [
         (folder.name, folder / "map.mrc.gz", folder / "model.cif", folder / "seq.fasta") for folder in options.real
     ]
