@@ -107,6 +107,9 @@ class TracingSettings(_Group):
     direction_kappa: float = Field(
         gt=0, description="concentration (von Mises-Fisher) of those directions around the true ones"
     )
+    direction_offset: float = Field(
+        description="log odds of these directions, against directions at random, from which on they speak for a link"
+    )
     direction_outliers: float = Field(ge=0, le=1, description="share of those directions that say nothing")
     bend_weight: float = Field(ge=0, description="weight of the distance of C-alphas two residues apart")
     break_cost: float = Field(
@@ -133,7 +136,10 @@ class TracingSettings(_Group):
     min_register: float = Field(
         ge=0, le=1, description="residues with a lower probability of being in register are left out"
     )
-    min_register_alone: float = Field(ge=0, le=1, description="the same where else nothing at all would be built")
+    guess_factor: float = Field(
+        gt=0,
+        description="where nothing would be left, residues count that are this many times likelier than a random place",
+    )
     copy_share: float = Field(
         gt=0,
         le=1,

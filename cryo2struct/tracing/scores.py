@@ -63,7 +63,10 @@ def make_links(candidates: Candidates, settings: TracingSettings, link_sd: float
 def _direction_scores(
     candidates: Candidates, settings: TracingSettings, source: FloatArray, target: FloatArray, unit: FloatArray
 ) -> FloatArray:
-    """Log odds of the directions predicted at both ends of the links, against directions at random."""
+    """Log odds of the directions predicted at both ends of the links, against those of wrong links.
+
+    Wrong links agree with the directions more often than chance would: they join neighbours in space.
+    """
     total = np.zeros(len(unit))
     kappa, outliers = settings.direction_kappa, settings.direction_outliers
     for vectors, ends, sign in ((candidates.next_vec, source, 1.0), (candidates.prev_vec, target, -1.0)):
@@ -71,6 +74,6 @@ def _direction_scores(
             cosine = sign * np.einsum("ij,ij->i", np.asarray(vectors, dtype=np.float64)[ends], unit)
             # von Mises-Fisher density over the uniform one
             ratio = kappa / np.sinh(kappa) * np.exp(kappa * cosine)
-            odds = np.log(outliers + (1 - outliers) * ratio)
+            odds = np.log(outliers + (1 - outliers) * ratio) - settings.direction_offset
             total += np.where(np.isfinite(odds), odds, 0.0)
     return settings.direction_weight * total

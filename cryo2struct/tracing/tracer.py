@@ -138,8 +138,9 @@ def _build_trace(candidates: Candidates, placements: list[Placement], settings: 
     ca_prob = np.clip(np.asarray(candidates.ca_prob, dtype=np.float64), 0, 1)
     if candidates.nonprotein_prob is not None:
         ca_prob = ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1))
+    places = 2 * sum({p.chain.entity: len(p.register) for p in placements}.values())
     runs: list[tuple[Placement, IntArray]] = []
-    for least in (settings.min_register, settings.min_register_alone):
+    for least in (settings.min_register, min(settings.min_register, settings.guess_factor / places)):
         runs = runs or [(p, run) for p in placements for run in trusted_runs(p.path, p.register, settings, least)]
     blocks = []
     for placement, run in runs:

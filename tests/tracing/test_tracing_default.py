@@ -139,7 +139,7 @@ def test_where_nothing_is_sure_the_likely_is_kept_and_said():
     assert len(kept) >= len(usual)
     assert "guess" in doubt(kept, strict)
     with pytest.raises(NothingToBuildError):
-        trace(blurred, sequences, strict.model_copy(update={"min_register_alone": 1.0}))
+        trace(blurred, sequences, strict.model_copy(update={"guess_factor": 1e9}))
 
 
 def test_no_candidates_and_no_protein_are_refused():
