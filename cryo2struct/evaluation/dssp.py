@@ -69,20 +69,18 @@ def secondary_structure(backbone: Backbone) -> IntArray:
     Residues without all four atoms of the main chain are `UNKNOWN`.
     """
     bonds = _Bonds(backbone)
-    segment = np.cumsum(~backbone.linked)
+    segment: IntArray = np.cumsum(~backbone.linked, dtype=np.int64)
     kind = np.full(len(backbone), COIL)
     for first, last in _strands(bonds, backbone.linked, segment):
         kind[first : last + 1] = STRAND
-    # An alpha helix overrules a strand, the other helices do not. Two alpha turns come first.
+    # An alpha helix overrules a strand; a 3-10 helix takes what is free, a pi helix may also lengthen a helix.
     for turn in (4, 3, 5):
-        start = np.arange(max(len(backbone) - turn, 0))
+        taken = {4: np.zeros(len(kind), dtype=np.bool_), 3: kind != COIL, 5: kind == STRAND}[turn]
+        start = np.arange(max(len(kind) - turn, 0))
         turns = bonds.between(start + turn, start) & (segment[start] == segment[start + turn])
-        alpha = kind == HELIX
         for i in np.flatnonzero(turns[1:] & turns[:-1]) + 1:
-            inside = slice(i, i + turn)
-            free = {4: True, 3: not (alpha | (kind == STRAND))[inside].any(), 5: not (kind == STRAND)[inside].any()}
-            if free[turn]:
-                kind[inside] = HELIX
+            if not taken[i : i + turn].any():
+                kind[i : i + turn] = HELIX
     return np.where(np.isnan(backbone.xyz).any(axis=(1, 2)), UNKNOWN, kind)
 
 
@@ -187,7 +185,7 @@ def _join_bulges(ladders: list[_Ladder], parallel: bool, segment: IntArray) -> l
             gap_j = ladder.j[0] - earlier.j[1] if parallel else earlier.j[0] - ladder.j[1]
             low, high = min(earlier.j[0], ladder.j[0]), max(earlier.j[1], ladder.j[1])
             unbroken = segment[earlier.i[0]] == segment[ladder.i[1]] and segment[low] == segment[high]
-            if unbroken and min(gap_i, gap_j) > 0 and min(gap_i, gap_j) <= 2 and max(gap_i, gap_j) <= 5:
+            if unbroken and 0 < min(gap_i, gap_j) <= 2 and max(gap_i, gap_j) <= 5:
                 earlier.i, earlier.j = (earlier.i[0], ladder.i[1]), (low, high)
                 earlier.bridges += ladder.bridges
                 break
