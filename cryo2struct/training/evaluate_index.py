@@ -93,9 +93,9 @@ def evaluate_index(
         found = _find(row, networks, settings, device, say)
         seconds = round(time.perf_counter() - start, 2)
         if row.model is None:
-            figures = MapFigures(_counts(row, found.candidates), 0)
+            figures = MapFigures(counts(row, found.candidates), 0)
         else:
-            figures = _compare(row, found, read_structure(row.model))
+            figures = compare(row, found, read_structure(row.model))
         figures.values["seconds"] = seconds
         say(f"{number}/{len(rows)} {row.name}: {len(found.candidates)} candidates, {seconds:.1f} s")
         yield figures
@@ -146,7 +146,7 @@ def _find(
     return find_candidates(resampled, look.region.on(resampled.frame), networks, settings, device)
 
 
-def _counts(row: MapRow, candidates: Candidates) -> dict[str, Any]:
+def counts(row: MapRow, candidates: Candidates) -> dict[str, Any]:
     """The figures of a map without a model."""
     assert row.fasta is not None
     sequences, _ = read_sequences(row.fasta)
@@ -161,7 +161,7 @@ def _counts(row: MapRow, candidates: Candidates) -> dict[str, Any]:
     }
 
 
-def _compare(row: MapRow, found: Found, structure: gemmi.Structure) -> MapFigures:
+def compare(row: MapRow, found: Found, structure: gemmi.Structure) -> MapFigures:
     """The figures of a map with a model."""
     exclude = parse_exclude(read_bytes(row.exclude).decode(errors="replace")) if row.exclude else frozenset()
     context = read_structure(row.context) if row.context else None
