@@ -32,7 +32,7 @@ AT_CA: Columns = {
 
 
 def evaluate_classifier(
-    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Maps with known structures, .csv: docs/files.md.")],
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Maps with known structures, .csv: docs/evaluate-classifier.md.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")] = None,
     weights: Annotated[
         Path | None,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cryo2struct.cli.main import main
 from cryo2struct.evaluation.ca import ca_residues
@@ -17,7 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_6272"
 HEADER = "map,model,resolution,residues,nucleotides,near_model,exclude,fasta"
 KNOWN = f"map.mrc,{EXAMPLE}/reference.cif,2.6,397,0,4,exclude.txt,"
 UNKNOWN = f"map.mrc,,2.6,,,,,{EXAMPLE}/seq.fasta"
-QUICK = ["--set", "prediction.rotations=1", "--set", "residues.rounds=0"]
+QUICK = ["--set", "prediction.rotations=1", "--set", "residues.rounds=0", "--threads", "1"]
 EDGE = 48
 
 
@@ -42,6 +43,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run the command; gives exit code, standard output and standard error."""
+    threads = torch.get_num_threads()
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["cryo2struct", "evaluate-classifier", *arguments])
@@ -49,7 +51,8 @@ def run(monkeypatch, capsys):
             main()
         return done.value.code or 0, *capsys.readouterr()
 
-    return run
+    yield run
+    torch.set_num_threads(threads)
 
 
 def test_figures_of_the_example(folder, run):

@@ -10,8 +10,17 @@ import pytest
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.evaluation.ca import ca_points
-from cryo2struct.evaluation.dssp import BACKBONE, CA, COIL, HELIX, STRAND, UNKNOWN, Backbone
-from cryo2struct.evaluation.dssp import backbone_of, secondary_structure
+from cryo2struct.evaluation.dssp import (
+    BACKBONE,
+    CA,
+    COIL,
+    HELIX,
+    STRAND,
+    UNKNOWN,
+    Backbone,
+    backbone_of,
+    secondary_structure,
+)
 from cryo2struct.io.models import read_structure
 
 ROOT = Path(__file__).parents[2]

@@ -100,9 +100,7 @@ def test_perfect_candidates(structure):
 def test_the_cell_speaks_where_there_is_no_candidate(structure):
     """Half of the candidates are gone, and one stands too far away: their cells say something else."""
     said = truth_as_candidates(structure)
-    reverse = replace(
-        said, aa_prob=np.roll(said.aa_prob, 1, axis=1), next_vec=-said.next_vec, prev_vec=-said.prev_vec
-    )
+    reverse = replace(said, aa_prob=np.roll(said.aa_prob, 1, axis=1), next_vec=-said.next_vec, prev_vec=-said.prev_vec)
     cells = prediction(said.xyz, reverse)
     left = chosen(said, np.arange(30))
     left.xyz[0] += [0, 0, 2.5]
