@@ -32,7 +32,7 @@ AT_CA: Columns = {
 
 
 def evaluate_classifier(
-    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Maps with known structures, .csv: docs/evaluate-classifier.md.")],
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="List of maps, .csv: docs/evaluate-classifier.md.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")] = None,
     weights: Annotated[
         Path | None,
@@ -66,14 +66,15 @@ def evaluate_classifier(
     means = mean_figures(maps)
     figures = [one.values for one in maps]
     Console().print(_table("C-alpha candidates: recall (R) and precision (P)", PLACES, figures, means))
-    Console().print(_table("at the C-alphas of the models", AT_CA, figures, means))
+    if any(row.model for row in rows):
+        Console().print(_table("at the C-alphas of the models", AT_CA, figures, means))
     if json_file is not None:
         content = {"maps": figures, "means": means}
         write_text(json_file, json.dumps(content, indent=1) + "\n")
 
 
 def _table(title: str, columns: Columns, maps: list[dict[str, Any]], means: list[dict[str, Any]]) -> Table:
-    """A row per map and per mean; columns and rows that say nothing are left out."""
+    """A row per map and per mean; columns that say nothing are left out."""
     from rich import box
     from rich.table import Table
 

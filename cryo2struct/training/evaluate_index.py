@@ -9,9 +9,10 @@ nothing is said: uniform probabilities, which count as wrong, and directions 90 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import gemmi
@@ -23,13 +24,13 @@ from scipy.spatial import cKDTree
 from cryo2struct import preflight
 from cryo2struct.density.resample import resample
 from cryo2struct.errors import Cryo2StructError, InputError
-from cryo2struct.evaluation.ca import Points, ca_residues, pair_points, parse_exclude, points_of, score_ca
+from cryo2struct.evaluation.ca import Points, ResidueKey, ca_residues, pair_points, parse_exclude, points_of, score_ca
 from cryo2struct.evaluation.dssp import UNKNOWN, backbone_of, secondary_structure
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import read_structure
 from cryo2struct.io.sequences import read_sequences
 from cryo2struct.io.streams import read_bytes
-from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray, IntArray, Prediction
+from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray, IntArray, Prediction, Sequences
 from cryo2struct.prediction.find import Found, Networks, find_candidates
 from cryo2struct.prediction.inference import CELL
 from cryo2struct.settings import Settings
@@ -47,6 +48,16 @@ AVERAGED = (
     *("ca_recall_2A", "ca_precision_2A", "ca_rms_2A", "ca_recall_3A", "ca_precision_3A", "ss_at_ca"),
     *("next_angle_median", "prev_angle_median", "false_ca_per_nucleotide", "candidates_per_residue", "seconds"),
 )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is known of a map: a structure, its neighbours in the map and its doubtful residues, or sequences alone."""
+
+    structure: gemmi.Structure | None = None
+    context: gemmi.Structure | None = None
+    exclude: frozenset[ResidueKey] = frozenset()
+    sequences: Sequences | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class Statements:
 
 
 def evaluate_index(
-    rows: Sequence[MapRow],
+    rows: list[MapRow],
     networks: Networks,
     settings: Settings,
     device: torch.device,
@@ -88,20 +99,58 @@ def evaluate_index(
     Cryo2StructError
         A file cannot be read, or a map is refused as `classify` would.
     """
-    for number, row in enumerate(rows, 1):
+    # First of all, so that none of these files is refused after hours.
+    references = [read_reference(row) for row in rows]
+    for number, (row, reference) in enumerate(zip(rows, references, strict=True), 1):
         start = time.perf_counter()
         found = _find(row, networks, settings, device, say)
         seconds = round(time.perf_counter() - start, 2)
-        if row.model is None:
-            figures = MapFigures(counts(row, found.candidates), 0)
-        else:
-            figures = compare(row, found, read_structure(row.model))
+        figures = map_figures(row, found, reference)
         figures.values["seconds"] = seconds
         say(f"{number}/{len(rows)} {row.name}: {len(found.candidates)} candidates, {seconds:.1f} s")
         yield figures
 
 
-def mean_figures(maps: Sequence[MapFigures]) -> list[dict[str, Any]]:
+def read_reference(row: MapRow) -> Reference:
+    """What is known of a map.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or there is neither a model nor a protein sequence.
+    """
+    if row.model is not None:
+        return Reference(
+            structure=read_structure(row.model),
+            context=read_structure(row.context) if row.context else None,
+            exclude=_read_exclude(row.exclude) if row.exclude else frozenset(),
+        )
+    assert row.fasta is not None
+    sequences, _ = read_sequences(row.fasta)
+    if not sequences.proteins:
+        raise InputError(f"{row.fasta}: holds no protein; candidates cannot be counted against it")
+    return Reference(sequences=sequences)
+
+
+def _read_exclude(path: Path) -> frozenset[ResidueKey]:
+    try:
+        return parse_exclude(read_bytes(path).decode(errors="replace"))
+    except InputError as fault:
+        raise InputError(f"{path}: {str(fault).removeprefix(f'{path}: ')}") from None
+
+
+def map_figures(row: MapRow, found: Found, reference: Reference) -> MapFigures:
+    """The figures of a map but for the seconds."""
+    if reference.structure is not None:
+        return _compare(row, found, reference.structure, reference)
+    assert reference.sequences is not None
+    residues = sum(len(entity.letters) * (entity.copies or 1) for entity in reference.sequences.proteins)
+    number = len(found.candidates)
+    values = {"map": row.name, "resolution": row.resolution, "candidates": number}
+    return MapFigures({**values, "candidates_per_residue": number / residues}, 0)
+
+
+def mean_figures(maps: list[MapFigures]) -> list[dict[str, Any]]:
     """Means over maps: those without nucleic acid by resolution, those with, those without a model, and all.
 
     Types are pooled over residues, all else is the plain mean over the maps that have the figure.
@@ -116,7 +165,7 @@ def mean_figures(maps: Sequence[MapFigures]) -> list[dict[str, Any]]:
     for (kind, resolution), members in groupby(sorted(maps, key=group), key=group):
         name = (f"no nucleic acid, {resolution:g} A", "with nucleic acid", "no model")[kind]
         means.append(_mean(name, list(members)))
-    return [*means, _mean("all", list(maps))]
+    return [*means, _mean("all", maps)]
 
 
 def _mean(name: str, maps: list[MapFigures]) -> dict[str, Any]:
@@ -146,25 +195,9 @@ def _find(
     return find_candidates(resampled, look.region.on(resampled.frame), networks, settings, device)
 
 
-def counts(row: MapRow, candidates: Candidates) -> dict[str, Any]:
-    """The figures of a map without a model."""
-    assert row.fasta is not None
-    sequences, _ = read_sequences(row.fasta)
-    residues = sum(len(entity.letters) * (entity.copies or 1) for entity in sequences.proteins)
-    if not residues:
-        raise InputError(f"{row.fasta}: holds no protein; candidates cannot be counted against it")
-    return {
-        "map": row.name,
-        "resolution": row.resolution,
-        "candidates": len(candidates),
-        "candidates_per_residue": len(candidates) / residues,
-    }
-
-
-def compare(row: MapRow, found: Found, structure: gemmi.Structure) -> MapFigures:
+def _compare(row: MapRow, found: Found, structure: gemmi.Structure, reference: Reference) -> MapFigures:
     """The figures of a map with a model."""
-    exclude = parse_exclude(read_bytes(row.exclude).decode(errors="replace")) if row.exclude else frozenset()
-    context = read_structure(row.context) if row.context else None
+    context, exclude = reference.context, reference.exclude
     scores = score_ca(found.candidates, structure, near_model=row.near_model, context=context, exclude=exclude)
     keys, truth = ca_residues(structure)
     trusted = np.array([key not in exclude for key in keys], dtype=np.bool_)

@@ -14,7 +14,15 @@ from cryo2struct.objects import AMINO_ACIDS, Candidates, GridFrame, Prediction
 from cryo2struct.prediction.find import Found
 from cryo2struct.settings import data_path
 from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
-from cryo2struct.training.evaluate_index import MapFigures, compare, counts, mean_figures, statements_at, type_figures
+from cryo2struct.training.evaluate_index import (
+    MapFigures,
+    evaluate_index,
+    map_figures,
+    mean_figures,
+    read_reference,
+    statements_at,
+    type_figures,
+)
 from cryo2struct.training.map_index import MapRow
 
 EXAMPLE = data_path("examples") / "emd_6272"
@@ -67,6 +75,10 @@ def prediction(xyz, said: Candidates) -> Prediction:
         cells=np.rint(frame.to_index(xyz)).astype(np.int64) // 2,
         heads={name: np.asarray(values, dtype=np.float16) for name, values in heads.items()},
     )
+
+
+def compare(row, found, structure) -> MapFigures:
+    return map_figures(row, found, replace(read_reference(row), structure=structure))
 
 
 def found(prediction, candidates) -> Found:
@@ -193,16 +205,28 @@ def test_a_tie_is_no_answer():
 def test_without_a_model(structure, tmp_path):
     fasta = tmp_path / "s.fasta"
     fasta.write_text(">1abc_1|Chains A, B|one\nMKTAYIAKQR\n>1abc_2|Chain C|two\nACDEFGHIKL\n>r\nGGGGAAAACCCCUUUU\n")
-    candidates = chosen(truth_as_candidates(structure), np.arange(45))
-    assert counts(row(model=None, fasta=fasta), candidates) == {
-        "map": "m",
-        "resolution": 2.6,
-        "candidates": 45,
-        "candidates_per_residue": 1.5,
-    }
+    said = truth_as_candidates(structure)
+    nameless = row(model=None, fasta=fasta)
+    figures = map_figures(
+        nameless, found(prediction(said.xyz, said), chosen(said, np.arange(45))), read_reference(nameless)
+    )
+    assert figures.values == {"map": "m", "resolution": 2.6, "candidates": 45, "candidates_per_residue": 1.5}
+
+
+def test_known_things_are_read_before_the_first_map(tmp_path):
+    """The networks are none: a map would end otherwise."""
+    fasta, listed, broken = tmp_path / "s.fasta", tmp_path / "exclude.txt", tmp_path / "m.cif"
     fasta.write_text(">r\nGGGGAAAACCCCUUUU\n")
-    with pytest.raises(InputError, match="holds no protein"):
-        counts(row(model=None, fasta=fasta), candidates)
+    listed.write_text("A 52 B 53\n")
+    broken.write_text("data_x\n")
+    for bad, said in (
+        (row(model=None, fasta=fasta), "holds no protein"),
+        (row(exclude=listed), "exclude.txt: .*'CHAIN NUMBER'"),
+        (row(model=broken), "m.cif"),
+        (row(context=broken), "m.cif"),
+    ):
+        with pytest.raises(InputError, match=said):
+            next(evaluate_index([row(), bad], None, None, None))
 
 
 def test_means():
