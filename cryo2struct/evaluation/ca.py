@@ -85,7 +85,7 @@ def score_ca(
         3 angstrom is an excluded one. They thus count neither for nor against the model.
     """
     candidates = points_of(found)
-    residues, reference = _ca_residues(target)
+    residues, reference = ca_residues(target)
     excluded = np.array([key in exclude for key in residues], dtype=np.bool_)
     considered = np.ones(len(candidates), dtype=np.bool_)
     if near_model is not None:
@@ -117,7 +117,30 @@ def ca_points(structure: gemmi.Structure) -> Points:
     Of alternate conformers the first counts. Modified residues have the type of what they are made from (MSE is MET).
     Ions named CA and ligands with an atom of that name are no C-alphas.
     """
-    return _ca_residues(structure)[1]
+    return ca_residues(structure)[1]
+
+
+def modelled_residues(structure: gemmi.Structure) -> list[tuple[str, gemmi.Residue, gemmi.Atom]]:
+    """Chain, residue and C-alpha of each residue of the first model that has one; see `ca_points`."""
+    found = []
+    for chain in structure[0]:
+        for group in chain.whole().residue_groups():
+            # The residues of a group are conformers of one place in the chain.
+            residue, atom = next(_alpha_carbons(group), (None, None))
+            if residue is not None and atom is not None:
+                found.append((chain.name, residue, atom))
+    return found
+
+
+def ca_residues(structure: gemmi.Structure) -> tuple[list[ResidueKey], Points]:
+    """C-alphas of the first model of a structure as of `ca_points`, and which residues they are of."""
+    keys, types, atoms = [], [], []
+    for chain, residue, atom in modelled_residues(structure):
+        keys.append((chain, int(residue.seqid.num or 0), residue.seqid.icode.strip()))
+        letter = gemmi.find_tabulated_residue(residue.name).one_letter_code.upper()
+        types.append(AMINO_ACIDS.find(letter) if letter.isalpha() else -1)
+        atoms.append(atom)
+    return keys, Points(_xyz(atoms), np.array(types, dtype=np.int64))
 
 
 def heavy_atoms(structure: gemmi.Structure) -> FloatArray:
@@ -213,21 +236,6 @@ def _distances(xyz: FloatArray, others: FloatArray) -> FloatArray:
     if not len(others) or not len(xyz):
         return np.full(len(xyz), np.inf)
     return cKDTree(others).query(xyz)[0]
-
-
-def _ca_residues(structure: gemmi.Structure) -> tuple[list[ResidueKey], Points]:
-    keys, types, atoms = [], [], []
-    for chain in structure[0]:
-        for group in chain.whole().residue_groups():
-            # The residues of a group are conformers of one place in the chain.
-            residue, atom = next(_alpha_carbons(group), (None, None))
-            if residue is None or atom is None:
-                continue
-            keys.append((chain.name, int(residue.seqid.num or 0), residue.seqid.icode.strip()))
-            letter = gemmi.find_tabulated_residue(residue.name).one_letter_code.upper()
-            types.append(AMINO_ACIDS.find(letter) if letter.isalpha() else -1)
-            atoms.append(atom)
-    return keys, Points(_xyz(atoms), np.array(types, dtype=np.int64))
 
 
 def _alpha_carbons(group: gemmi.ResidueGroup) -> Iterator[tuple[gemmi.Residue, gemmi.Atom]]:

@@ -28,13 +28,8 @@ from cryo2struct.errors import Cryo2StructError
 from cryo2struct.evaluation.ca import Points, ca_points, pair_points, points_of
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import read_structure
-from cryo2struct.networks.classifier import Classifier
-from cryo2struct.networks.residue import ResidueNetwork
-from cryo2struct.networks.store import load_classifier, load_residue_network
 from cryo2struct.objects import Candidates, DensityMap, FloatArray, GridFrame, IntArray
-from cryo2struct.prediction.inference import predict
-from cryo2struct.prediction.picking import pick_candidates
-from cryo2struct.prediction.residues import refine_candidates
+from cryo2struct.prediction.find import Networks, find_candidates, load_networks
 from cryo2struct.settings import Settings, data_path, load_settings
 from cryo2struct.training.crops import CROP, CropStream, simulate
 
@@ -72,24 +67,10 @@ def uncalibrated(settings: Settings) -> Settings:
     return settings.model_copy(update={"picking": picking, "residues": residues})
 
 
-def candidates_of(
-    networks: tuple[Classifier, ResidueNetwork], density: DensityMap, settings: Settings
-) -> tuple[Candidates, FloatArray]:
+def candidates_of(networks: Networks, density: DensityMap, settings: Settings) -> tuple[Candidates, FloatArray]:
     """Candidates in a map of about 1 A with the residue network's types, and the voxel network's types (N, 20)."""
-    options = settings.prediction
-    prediction = predict(
-        density,
-        occupied(density.values),
-        networks[0],
-        tile=options.tile,
-        overlap=options.overlap,
-        batch=options.batch,
-        rotations=options.rotations,
-        device=torch.device("cpu"),
-    )
-    picked = pick_candidates(prediction, settings.picking)
-    refined = refine_candidates(density, picked, networks[1], settings.residues, device=torch.device("cpu"))
-    return refined, picked.aa_prob
+    found = find_candidates(density, occupied(density.values), networks, settings, torch.device("cpu"))
+    return found.candidates, found.picked.aa_prob
 
 
 def compare(
@@ -199,11 +180,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = uncalibrated(load_settings())
-        folder = options.weights or data_path("weights")
-        networks = (
-            load_classifier(folder, settings.prediction.weights)[0],
-            load_residue_network(folder, settings.residues.weights)[0],
-        )
+        networks = load_networks(options.weights or data_path("weights"), settings)
         density, _ = read_map(options.map)
         truth = ca_points(read_structure(options.model))
         on_map = compare(*candidates_of(networks, resample(density), settings), truth)
