@@ -302,12 +302,55 @@ def test_mask_on_the_same_grid(save):
     assert "clipped" in messages[0]
 
 
-@pytest.mark.parametrize("fields", [{"nstart": (2, 2, 3)}, {"nstart": (1, 2, 3), "voxel": (1.4, 1.5, 1.5)}])
-def test_mask_on_another_grid_is_refused_with_both(save, fields):
+def trilinear(values, index):
+    """Value at fractional indices (..., 3), 0 outside: the sum over the eight neighbours, one by one."""
+    result = np.zeros(index.shape[:-1])
+    lower = np.floor(index).astype(int)
+    for corner in itertools.product((0, 1), repeat=3):
+        node = lower + corner
+        inside = ((node >= 0) & (node < values.shape)).all(axis=-1)
+        weight = (1 - np.abs(index - node)).prod(axis=-1)
+        result += np.where(inside, weight * values[tuple(np.where(inside, n, 0) for n in np.moveaxis(node, -1, 0))], 0)
+    return result
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"nstart": (4, 2, -3)},
+        {"nstart": (1, 2, 3), "voxel": (1.2, 1.7, 3.1)},
+        {"origin": (-3.3, 8.1, 6.0), "voxel": (0.9, 0.9, 0.9), "axes": (2, 3, 1)},
+        {"origin": (1.5, 3.0, 4.5), "voxel": (6.0, 6.0, 6.0)},
+    ],
+)
+def test_mask_on_another_grid_is_resampled(save, fields):
+    frame = read_quietly(save(nstart=(1, 2, 3))).frame
+    soft = np.clip(np.random.default_rng(3).normal(0.5, 0.5, (15, 18, 21)), 0, 1).astype(np.float32)
+    path = save(soft, name="mask.mrc", **fields)
+    mask, (warning,) = read_mask(path, frame)
+    assert "18x15 voxels" in warning
+    assert "20x22x24 voxels" in warning
+    assert mask.frame is frame
+    own = np.array(fields.get("voxel", (1.5, 1.5, 1.5)))
+    corner = np.array(fields.get("origin", np.array(fields.get("nstart", (0, 0, 0))) * own))
+    places = np.moveaxis(np.indices(frame.shape), 0, -1)[..., ::-1] * frame.voxel + frame.origin
+    np.testing.assert_allclose(mask.values, trilinear(soft, ((places - corner) / own)[..., ::-1]), atol=1e-5)
+
+
+def test_mask_may_be_the_same_everywhere(save):
+    frame = read_quietly(save()).frame
+    mask, _ = read_mask(save(np.ones((8, 8, 8), np.float32), name="mask.mrc", nstart=(2, 3, 4)), frame)
+    inside = np.zeros(frame.shape)
+    inside[4:12, 3:11, 2:10] = 1
+    np.testing.assert_array_equal(mask.values > 0.5, inside)
+
+
+def test_mask_beside_the_map_is_refused_with_both_grids(save):
     frame = read_quietly(save(nstart=(1, 2, 3))).frame
     with pytest.raises(InputError) as error:
-        read_mask(save(name="mask.mrc", **fields), frame)
+        read_mask(save(name="mask.mrc", nstart=(22, 2, 3)), frame)
     assert refusal(error).count("20x22x24 voxels") == 2
+    assert "does not overlap" in refusal(error)
     with pytest.raises(InputError) as error:
         read_mask(save(-np.abs(density()), name="mask.mrc", nstart=(1, 2, 3)), frame)
     assert "above 0" in refusal(error)
