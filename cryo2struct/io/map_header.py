@@ -206,8 +206,8 @@ def _refuse_other_files(path: str, block: bytes) -> None:
         raise InputError(f"{path}: is empty (0 bytes); fetch or copy it again")
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in block)
     if printable == len(block):
-        begins = block[:20].decode("ascii").split("\n")[0].strip()
-        raise InputError(f"{path}: is text (begins '{begins}'), not a map; give an MRC or CCP4 map")
+        begins = block[:20].decode("ascii").splitlines()[0].strip()
+        raise InputError(f"{path}: is text (begins {begins!r}), not a map; give an MRC or CCP4 map")
     if len(block) < HEADER_BYTES:
         raise InputError(
             f"{path}: truncated: {HEADER_BYTES} bytes of header expected, {len(block)} found; fetch or copy it again"

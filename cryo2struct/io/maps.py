@@ -39,6 +39,7 @@ SHORTEST_BOX = 20.0  # angstrom
 COARSEST_VOXEL = 4.0  # angstrom
 COARSE_VOXEL = 2.0  # angstrom; above it amino-acid types cannot be told
 FINEST_VOXEL = 0.2  # angstrom; below it the cell is more likely in nanometres
+LARGEST_VALUE = 1e9  # map units; beyond it the bytes are damaged, and sums of squares leave float32
 NAN_SHARE = 1e-3
 INVERTED_SKEWNESS = -0.5
 LARGEST_SAMPLE = 4_000_000  # voxels that statistics are taken from
@@ -262,18 +263,17 @@ def _start_of_data(path: str, header: MapHeader, found: int, warnings: list[str]
 
 
 def _fill_gaps(path: str, values: NDArray[np.float32], warnings: list[str]) -> None:
-    """Replace the few values that are no numbers by the median, in place; refuse many."""
-    bad = sum(int(np.count_nonzero(~np.isfinite(section))) for section in values)
+    """Replace the few values that are no density by the median, in place; refuse many."""
+    what = f"NaN, infinite or beyond {LARGEST_VALUE:g}"
+    bad = sum(int(np.count_nonzero(~(np.abs(section) <= LARGEST_VALUE))) for section in values)
     if bad:
         share = bad / values.size
         if share > NAN_SHARE:
-            raise InputError(
-                f"{path}: {bad} voxels ({100 * share:.3g} %) are NaN or infinite; make the map again without them"
-            )
-        wrong = ~np.isfinite(values)
+            raise InputError(f"{path}: {bad} voxels ({100 * share:.3g} %) are {what}; make the map again without them")
+        wrong = ~(np.abs(values) <= LARGEST_VALUE)
         median = float(np.median(values[~wrong]))
         values[wrong] = median
-        warnings.append(f"{path}: {bad} voxels of {values.size} are NaN or infinite: set to the median {median:.4g}")
+        warnings.append(f"{path}: {bad} voxels of {values.size} are {what}: set to the median {median:.4g}")
 
 
 def _look_at_histogram(path: str, values: NDArray[np.float32], warnings: list[str]) -> None:

@@ -116,11 +116,12 @@ def _parse(path: str, text: str) -> list[_Record]:
     found: list[tuple[str, int, list[tuple[int, str]]]] = []
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         if line.startswith(">"):
-            found.append((line[1:].strip(), number, []))
+            header = "".join(letter if letter.isprintable() else " " for letter in line[1:])
+            found.append((header.strip(), number, []))
         elif line.strip():
             if not found:
                 raise InputError(
-                    f"{path}: line {number} ('{line.strip()[:20]}') comes before any header; put a line '>name' first"
+                    f"{path}: line {number} ({line.strip()[:20]!r}) comes before any header; put a line '>name' first"
                 )
             found[-1][2].append((number, line))
     return [_Record(header, number, tuple(lines)) for header, number, lines in found]
@@ -145,7 +146,7 @@ def _letters(path: str, record: _Record, warnings: list[str]) -> tuple[PolymerKi
                 why = "stands after the '*' that ends the sequence" if ended else "stands for no residue"
                 raise InputError(
                     f"{path}: record {record.name}, line {number}, column {column}: "
-                    f"'{written}' {why}; remove or replace it"
+                    f"{written!r} {why}; remove or replace it"
                 )
             if letter == "*":
                 ended = True

@@ -134,7 +134,7 @@ def test_nothing_but_nan(tmp_path):
     assert "100 %" in refused(tmp_path, map_bytes(some(np.nan, 1)))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
 def test_too_many_nan(tmp_path, value):
     line = refused(tmp_path, map_bytes(some(value, 0.0015)))
     assert "15 voxels (0.142 %)" in line
