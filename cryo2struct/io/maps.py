@@ -40,6 +40,7 @@ COARSEST_VOXEL = 4.0  # angstrom
 COARSE_VOXEL = 2.0  # angstrom; above it amino-acid types cannot be told
 FINEST_VOXEL = 0.2  # angstrom; below it the cell is more likely in nanometres
 LARGEST_VALUE = 1e9  # map units; beyond it the bytes are damaged, and sums of squares leave float32
+LEAST_RANGE = 1e-12  # map units; below it there is rounding only, or numbers whose squares leave float32
 NAN_SHARE = 1e-3
 INVERTED_SKEWNESS = -0.5
 LARGEST_SAMPLE = 4_000_000  # voxels that statistics are taken from
@@ -279,8 +280,9 @@ def _fill_gaps(path: str, values: NDArray[np.float32], warnings: list[str]) -> N
 def _look_at_histogram(path: str, values: NDArray[np.float32], warnings: list[str]) -> None:
     """Refuse maps without contrast; warn of masks and of maps whose protein is negative."""
     low, high = values.min(), values.max()
-    if low == high:
-        raise InputError(f"{path}: all voxels are {low:.4g}; give a map with density")
+    if high - low < LEAST_RANGE:
+        value = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        raise InputError(f"{path}: all voxels are {value}; give a map with density")
     if all(((section == low) | (section == high)).all() for section in values):
         warnings.append(f"{path}: has two values only ({low:.4g}, {high:.4g}): is it a mask? give the map itself")
         return

@@ -128,6 +128,7 @@ def test_missing_and_folder(tmp_path):
 
 def test_constant(tmp_path):
     assert "all voxels are 3" in refused(tmp_path, map_bytes(some(3, 1)))
+    assert "all voxels are 0 to 1e-30" in refused(tmp_path, map_bytes(1e-32 * np.abs(density())))
 
 
 def test_nothing_but_nan(tmp_path):
