@@ -23,6 +23,7 @@ NUCLEOTIDES = frozenset("ACGTUNX")
 
 _CHAINS_FIELD = re.compile(r"chains?\s+(.+)", re.IGNORECASE)
 _CHAIN = re.compile(r"([^\s,\[\]]+)(?:\s*\[auth\s+([^\s,\[\]]+)\])?")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -98,12 +99,14 @@ def read_sequences(
 
 
 def _decode(path: str, data: bytes) -> str:
-    """Text of a file, with or without a byte-order mark."""
+    """Text of a file, with or without a byte-order mark; headers in other encodings than UTF-8 do no harm."""
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as fault:
-        raise InputError(f"{path}: byte {fault.start} is not text; give a FASTA file") from None
+        if encoding != "utf-8" or _CONTROL.search(data):
+            raise InputError(f"{path}: byte {fault.start} is not text; give a FASTA file") from None
+        text = data.decode("latin-1")
     if "\0" in text:
         raise InputError(f"{path}: holds binary data, not text; give a FASTA file")
     return text
