@@ -128,7 +128,15 @@ def test_origin_that_is_no_number(save):
     assert "ORIGIN" in messages[0]
     with pytest.raises(InputError) as error:
         read_map(path, origin="header")
-    assert "--origin nstart" in refusal(error)
+    assert "voxel 0 at nan 0 0 A" in refusal(error)
+
+
+def test_nstart_that_is_no_place(save):
+    path = save(nstart=(2**31 - 1, 0, 0))
+    with pytest.raises(InputError) as error:
+        read_map(path)
+    assert "voxel 0 at 3.22123e+09 0 0 A" in refusal(error)
+    np.testing.assert_array_equal(read_quietly(path, origin="zero").frame.origin, 0)
 
 
 def test_denormal_bits_in_origin_do_not_hide_nstart(save):
