@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MapFile = Annotated[Path, typer.Argument(metavar="MAP", help="Density map: MRC or CCP4, also compressed.")]
 FastaFile = Annotated[Path, typer.Argument(metavar="FASTA", help="Sequences of everything in the map.")]
 Resolution = Annotated[float | None, typer.Option(help="Resolution in A; estimated from the map when absent.")]
-Mask = Annotated[Path | None, typer.Option(help="Map on the same grid: only voxels above 0.5 are looked at.")]
+Mask = Annotated[Path | None, typer.Option(help="Only its voxels above 0.5 are looked at; may be on another grid.")]
 Contour = Annotated[float | None, typer.Option(help="Voxels below this value are not predicted.")]
 VoxelSize = Annotated[float | None, typer.Option(help="Voxel size in A; overrules the header.")]
 Origin = Annotated[str, typer.Option(help="What places voxel 0: auto, header (ORIGIN), nstart or zero.")]

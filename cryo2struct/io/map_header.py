@@ -184,19 +184,20 @@ def place(path: str, header: MapHeader, voxel: FloatArray, policy: OriginPolicy,
     Raises
     ------
     InputError
-        Policy "header" where ORIGIN is not a number.
+        What the policy goes by is no number or beyond `LARGEST_ORIGIN`.
     """
     if policy == "zero":
         return np.zeros(3)
     if policy == "nstart":
-        return np.array(header.nstart_xyz) * voxel
-    if policy == "header":
-        if not np.isfinite(header.origin).all():
-            raise InputError(f"{path}: ORIGIN {_triple(header.origin)} is no place; use --origin nstart")
-        return np.array(header.origin, dtype=np.float64)
-    origin, oddity = origin_from(header.nstart_xyz, header.origin, voxel)
-    if oddity is not None:
-        warnings.append(f"{path}: {oddity}")
+        origin: FloatArray = np.array(header.nstart_xyz) * voxel
+    elif policy == "header":
+        origin = np.array(header.origin, dtype=np.float64)
+    else:
+        origin, oddity = origin_from(header.nstart_xyz, header.origin, voxel)
+        if oddity is not None:
+            warnings.append(f"{path}: {oddity}")
+    if not (np.abs(origin) <= LARGEST_ORIGIN).all():
+        raise InputError(f"{path}: voxel 0 at {_triple(origin)} A is no place; choose --origin header, nstart or zero")
     return origin
 
 
@@ -206,8 +207,8 @@ def _refuse_other_files(path: str, block: bytes) -> None:
         raise InputError(f"{path}: is empty (0 bytes); fetch or copy it again")
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in block)
     if printable == len(block):
-        begins = block[:20].decode("ascii").split("\n")[0].strip()
-        raise InputError(f"{path}: is text (begins '{begins}'), not a map; give an MRC or CCP4 map")
+        begins = block[:20].decode("ascii").splitlines()[0].strip()
+        raise InputError(f"{path}: is text (begins {begins!r}), not a map; give an MRC or CCP4 map")
     if len(block) < HEADER_BYTES:
         raise InputError(
             f"{path}: truncated: {HEADER_BYTES} bytes of header expected, {len(block)} found; fetch or copy it again"

@@ -16,6 +16,7 @@ from typing import Any
 
 import mrcfile
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 
 from cryo2struct.errors import InputError, OutputError, UsageError
@@ -38,6 +39,8 @@ SHORTEST_BOX = 20.0  # angstrom
 COARSEST_VOXEL = 4.0  # angstrom
 COARSE_VOXEL = 2.0  # angstrom; above it amino-acid types cannot be told
 FINEST_VOXEL = 0.2  # angstrom; below it the cell is more likely in nanometres
+LARGEST_VALUE = 1e9  # map units; beyond it the bytes are damaged, and sums of squares leave float32
+LEAST_RANGE = 1e-12  # map units; below it there is rounding only, or numbers whose squares leave float32
 NAN_SHARE = 1e-3
 INVERTED_SKEWNESS = -0.5
 LARGEST_SAMPLE = 4_000_000  # voxels that statistics are taken from
@@ -80,8 +83,9 @@ def read_map(
     UsageError
         `voxel_size` is no size.
     """
-    density_map, warnings = _read(os.fspath(path), voxel_size, origin, max_voxels)
-    _look_at_histogram(os.fspath(path), density_map.values, warnings)
+    name = os.fspath(path)
+    density_map, warnings = _read(name, voxel_size, origin, max_voxels)
+    _look_at_histogram(name, density_map.values, warnings)
     return density_map, warnings
 
 
@@ -92,7 +96,9 @@ def read_mask(
     voxel_size: float | None = None,
     origin: OriginPolicy = "auto",
 ) -> tuple[DensityMap, list[str]]:
-    """Read a mask that lies on the grid `frame`; values are clipped to 0..1.
+    """Read a mask and bring it onto the grid `frame`; values are clipped to 0..1.
+
+    A mask on another grid (voxel, box or place) is resampled by trilinear interpolation, 0 outside its box.
 
     Parameters
     ----------
@@ -102,29 +108,33 @@ def read_mask(
     voxel_size, origin
         As for `read_map`, and the same as the map was read with.
 
+    Returns
+    -------
+    DensityMap
+        On `frame`.
+    list of str
+        Warnings, one line each.
+
     Raises
     ------
     InputError
-        As for `read_map`; the grids differ; or no voxel is above 0.
+        The file is no map or is damaged; no voxel is above 0; or none of those lies in the map.
     """
     name = os.fspath(path)
-    mask, warnings = _read(name, voxel_size, origin, max(MAX_VOXELS, math.prod(frame.shape)))
-    same = (
-        mask.frame.shape == frame.shape
-        and np.allclose(mask.frame.voxel, frame.voxel, rtol=SAME_VOXEL, atol=0)
-        and (np.abs(mask.frame.origin - frame.origin) < SAME_PLACE * frame.voxel).all()
-    )
-    if not same:
-        raise InputError(
-            f"{name}: the mask's grid ({_describe(mask.frame)}) is not the map's ({_describe(frame)}); "
-            "resample the mask onto the map's grid"
-        )
+    mask, warnings = _read(name, voxel_size, origin, max(MAX_VOXELS, math.prod(frame.shape)), is_mask=True)
     low, high = float(mask.values.min()), float(mask.values.max())
     if high <= 0:
         raise InputError(f"{name}: no voxel of the mask is above 0 (largest value {high:.4g}); give another mask")
     if low < -0.01 or high > 1.01:
         warnings.append(f"{name}: mask values {low:.4g} to {high:.4g} are clipped to 0..1")
-    return DensityMap(np.clip(mask.values, 0, 1), frame, mask.header), warnings
+    values = np.clip(mask.values, 0, 1)
+    if not _same_grid(mask.frame, frame):
+        grids = f"mask ({_describe(mask.frame)}), map ({_describe(frame)})"
+        values = _onto(values, mask.frame, frame)
+        if values.max() <= 0:
+            raise InputError(f"{name}: the mask does not overlap the map: {grids}; give another, or see --origin")
+        warnings.append(f"{name}: resampled onto the map's grid: {grids}; see --origin if they should coincide")
+    return DensityMap(values, frame, mask.header), warnings
 
 
 def write_map(path: str | os.PathLike[str], density_map: DensityMap) -> None:
@@ -160,14 +170,40 @@ def write_map(path: str | os.PathLike[str], density_map: DensityMap) -> None:
             header.nlabl = 1
 
 
-def _read(path: str, voxel_size: float | None, origin: OriginPolicy, max_voxels: int) -> tuple[DensityMap, list[str]]:
+def _same_grid(one: GridFrame, other: GridFrame) -> bool:
+    return (
+        one.shape == other.shape
+        and np.allclose(one.voxel, other.voxel, rtol=SAME_VOXEL, atol=0)
+        and bool((np.abs(one.origin - other.origin) < SAME_PLACE * other.voxel).all())
+    )
+
+
+def _onto(values: NDArray[np.float32], own: GridFrame, frame: GridFrame) -> NDArray[np.float32]:
+    """Values of the grid `own` at the voxels of `frame`, trilinear, 0 outside."""
+    resampled: NDArray[np.float32] = scipy.ndimage.affine_transform(
+        values,
+        (frame.voxel / own.voxel)[::-1],
+        own.to_index(frame.origin),
+        frame.shape,
+        output=np.float32,
+        order=1,
+        mode="grid-constant",  # falls to 0 over one voxel: no voxel at a face is lost to rounding
+    )
+    return resampled
+
+
+def _read(
+    path: str, voxel_size: float | None, origin: OriginPolicy, max_voxels: int, is_mask: bool = False
+) -> tuple[DensityMap, list[str]]:
     """Map with finite values, and warnings; everything but what its histogram says."""
     if voxel_size is not None and not (math.isfinite(voxel_size) and voxel_size > 0):
         raise UsageError(f"--voxel-size {voxel_size}: is no size; give angstrom above 0")
     with open_input(path) as stream:
         header, warnings = parse_header(path, bytes(read_up_to(stream, HEADER_BYTES)))
         voxel = voxel_from(path, header, voxel_size)
-        _check_grid(path, header, voxel, max_voxels, warnings)
+        _check_size(path, header, max_voxels)
+        if not is_mask:
+            _check_grid(path, header, voxel, warnings)
         body = read_up_to(stream, max(header.extended, 0) + header.data_bytes + 1)
     start = _start_of_data(path, header, len(body), warnings)
     voxels = math.prod(header.shape)
@@ -178,11 +214,14 @@ def _read(path: str, voxel_size: float | None, origin: OriginPolicy, max_voxels:
     return DensityMap(values, frame, header.as_dict()), warnings
 
 
-def _check_grid(path: str, header: MapHeader, voxel: FloatArray, max_voxels: int, warnings: list[str]) -> None:
-    """Refuse grids too large, too small or too coarse to build in."""
+def _check_size(path: str, header: MapHeader, max_voxels: int) -> None:
     voxels = math.prod(header.shape)
     if voxels > max_voxels:
         raise InputError(f"{path}: {voxels} voxels are more than {max_voxels}; crop the map or raise --max-voxels")
+
+
+def _check_grid(path: str, header: MapHeader, voxel: FloatArray, warnings: list[str]) -> None:
+    """Refuse grids too small or too coarse to build in."""
     shape_xyz = np.array([header.shape[axis] for axis in header.transpose])[::-1]
     sizes = "x".join(str(size) for size in shape_xyz)
     coarse = float(voxel.max())
@@ -225,26 +264,25 @@ def _start_of_data(path: str, header: MapHeader, found: int, warnings: list[str]
 
 
 def _fill_gaps(path: str, values: NDArray[np.float32], warnings: list[str]) -> None:
-    """Replace the few values that are no numbers by the median, in place; refuse many, and maps without contrast."""
-    bad = sum(int(np.count_nonzero(~np.isfinite(section))) for section in values)
+    """Replace the few values that are no density by the median, in place; refuse many."""
+    what = f"NaN, infinite or beyond {LARGEST_VALUE:g}"
+    bad = sum(int(np.count_nonzero(~(np.abs(section) <= LARGEST_VALUE))) for section in values)
     if bad:
         share = bad / values.size
         if share > NAN_SHARE:
-            raise InputError(
-                f"{path}: {bad} voxels ({100 * share:.3g} %) are NaN or infinite; make the map again without them"
-            )
-        wrong = ~np.isfinite(values)
+            raise InputError(f"{path}: {bad} voxels ({100 * share:.3g} %) are {what}; make the map again without them")
+        wrong = ~(np.abs(values) <= LARGEST_VALUE)
         median = float(np.median(values[~wrong]))
         values[wrong] = median
-        warnings.append(f"{path}: {bad} voxels of {values.size} are NaN or infinite: set to the median {median:.4g}")
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        raise InputError(f"{path}: all voxels are {low:.4g}; give a map with density")
+        warnings.append(f"{path}: {bad} voxels of {values.size} are {what}: set to the median {median:.4g}")
 
 
 def _look_at_histogram(path: str, values: NDArray[np.float32], warnings: list[str]) -> None:
-    """Warn of masks and of maps whose protein is negative."""
+    """Refuse maps without contrast; warn of masks and of maps whose protein is negative."""
     low, high = values.min(), values.max()
+    if high - low < LEAST_RANGE:
+        value = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        raise InputError(f"{path}: all voxels are {value}; give a map with density")
     if all(((section == low) | (section == high)).all() for section in values):
         warnings.append(f"{path}: has two values only ({low:.4g}, {high:.4g}): is it a mask? give the map itself")
         return

@@ -23,6 +23,7 @@ NUCLEOTIDES = frozenset("ACGTUNX")
 
 _CHAINS_FIELD = re.compile(r"chains?\s+(.+)", re.IGNORECASE)
 _CHAIN = re.compile(r"([^\s,\[\]]+)(?:\s*\[auth\s+([^\s,\[\]]+)\])?")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -98,12 +99,14 @@ def read_sequences(
 
 
 def _decode(path: str, data: bytes) -> str:
-    """Text of a file, with or without a byte-order mark."""
+    """Text of a file, with or without a byte-order mark; headers in other encodings than UTF-8 do no harm."""
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as fault:
-        raise InputError(f"{path}: byte {fault.start} is not text; give a FASTA file") from None
+        if encoding != "utf-8" or _CONTROL.search(data):
+            raise InputError(f"{path}: byte {fault.start} is not text; give a FASTA file") from None
+        text = data.decode("latin-1")
     if "\0" in text:
         raise InputError(f"{path}: holds binary data, not text; give a FASTA file")
     return text
@@ -116,11 +119,12 @@ def _parse(path: str, text: str) -> list[_Record]:
     found: list[tuple[str, int, list[tuple[int, str]]]] = []
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         if line.startswith(">"):
-            found.append((line[1:].strip(), number, []))
+            header = "".join(letter if letter.isprintable() else " " for letter in line[1:])
+            found.append((header.strip(), number, []))
         elif line.strip():
             if not found:
                 raise InputError(
-                    f"{path}: line {number} ('{line.strip()[:20]}') comes before any header; put a line '>name' first"
+                    f"{path}: line {number} ({line.strip()[:20]!r}) comes before any header; put a line '>name' first"
                 )
             found[-1][2].append((number, line))
     return [_Record(header, number, tuple(lines)) for header, number, lines in found]
@@ -145,7 +149,7 @@ def _letters(path: str, record: _Record, warnings: list[str]) -> tuple[PolymerKi
                 why = "stands after the '*' that ends the sequence" if ended else "stands for no residue"
                 raise InputError(
                     f"{path}: record {record.name}, line {number}, column {column}: "
-                    f"'{written}' {why}; remove or replace it"
+                    f"{written!r} {why}; remove or replace it"
                 )
             if letter == "*":
                 ended = True

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_commands import FASTA, MAP, REFUSALS, ROOT, run
 
 from cryo2struct.cli.main import main
+from cryo2struct.io.maps import read_map, write_map
+from cryo2struct.objects import DensityMap, GridFrame
 
 LINES = ["box", "origin", "contrast", "mask", "resolution", "molecule", "sequence", "copies", "device", "network"]
 
@@ -50,6 +53,28 @@ def test_unknown_copies_are_counted_by_volume():
     said = values(run("check", MAP, FASTA, "--resolution", "2.6", cwd=ROOT))
     assert 0.7 < float(said["copies"].split("about ")[1].split()[0]) < 1.4
     assert said["resolution"].startswith("2.6 A, given")
+
+
+def test_masks_on_a_coarser_grid_part_the_molecule(tmp_path, monkeypatch, capsys):
+    """Two halves of the box, in voxels of 5 A that reach beyond it: the volumes add up to that of the whole."""
+    frame = read_map(MAP)[0].frame
+    grid = GridFrame((40, 40, 40), np.full(3, 5.0), frame.origin - 12)
+    middle = np.arange(40) * 5.0 + grid.origin[2] < frame.origin[2] + frame.shape[0] * frame.voxel[2] / 2
+    volumes = []
+    for number, chosen in enumerate([np.ones(40, dtype=bool), middle, ~middle]):
+        mask = tmp_path / f"{number}.mrc"
+        write_map(mask, DensityMap(np.broadcast_to(chosen[:, None, None], grid.shape).astype(np.float32), grid))
+        monkeypatch.setattr(
+            sys, "argv", ["cryo2struct", "check", MAP, FASTA, "--resolution", "2.6", "--mask", str(mask)]
+        )
+        with pytest.raises(SystemExit) as done:
+            main()
+        assert not done.value.code
+        said = capsys.readouterr().out
+        assert "resampled onto the map's grid: mask (40x40x40 voxels of 5 5 5 A" in said
+        volumes.append(float(said.split("molecule    about ")[1].split()[0].replace(",", "")))
+    assert sum(volumes[1:]) == pytest.approx(volumes[0], rel=0.1)
+    assert min(volumes) > 0.2 * volumes[0]
 
 
 @pytest.mark.parametrize(("arguments", "code", "word"), [case for case in REFUSALS if case[0][0] == "build"])

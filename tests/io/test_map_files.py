@@ -5,13 +5,12 @@ import gzip
 import itertools
 import struct
 import warnings
+from functools import partial
 
 import gemmi
 import mrcfile
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from map_bytes import density, map_bytes, refusal
 
 from cryo2struct.errors import InputError, OutputError, UsageError
@@ -39,32 +38,30 @@ def read_quietly(path, **options):
     return found
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    axes=st.sampled_from(PERMUTATIONS),
-    order=st.sampled_from("<>"),
-    mode=st.sampled_from([0, 1, 2, 6, 12]),
-    placed_by=st.sampled_from(["origin", "nstart"]),
-    start=st.tuples(*[st.integers(-50, 50)] * 3),
-)
-def test_a_marked_voxel_stays_where_it_is_in_any_file(tmp_path, axes, order, mode, placed_by, start):
-    values = np.abs(density())
+def test_one_map_in_every_way_of_writing_it_is_the_same(tmp_path):
+    """Axis orders, byte orders, types, fields that place it, compressions: 360 files, one DensityMap."""
+    rng = np.random.default_rng(7)
+    values = (np.abs(density((16, 17, 18))) + rng.random((16, 17, 18))).astype(np.float32)
     values[3, 7, 11] = 120  # z, y, x
-    voxel = (1.0, 1.25, 1.5)
-    fields = {"origin": (start[0] + 0.5, start[1], start[2])}
-    corner = np.array(fields["origin"])
-    if placed_by == "nstart":
-        fields = {"nstart": tuple(start[axis - 1] for axis in axes)}
-        corner = np.array(start) * voxel
-    path = tmp_path / "map.mrc"
-    path.write_bytes(map_bytes(values, mode=mode, order=order, axes=axes, voxel=voxel, **fields))
-    found = read_quietly(path)
-    peak = np.unravel_index(found.values.argmax(), found.values.shape)
-    np.testing.assert_allclose(found.frame.to_xyz(peak), corner + np.array([11, 7, 3]) * voxel, atol=1e-4)
-    np.testing.assert_array_equal(found.values, values)
-    assert found.values.dtype == np.float32
-    assert found.values.flags.c_contiguous
-    assert found.frame.shape == values.shape
+    voxel = np.array([1.25, 1.5, 1.75])
+    compressions = [bytes, partial(gzip.compress, compresslevel=1), partial(bz2.compress, compresslevel=1)]
+    ways = [PERMUTATIONS, "<>", [0, 1, 2, 6, 12], ["origin", "nstart"], compressions]
+    for axes, order, mode, placed_by, compress in itertools.product(*ways):
+        start = rng.integers(-50, 50, 3)
+        fields = {"nstart": [start[axis - 1] for axis in axes]} if placed_by == "nstart" else {"origin": start * voxel}
+        # Whole numbers lose up to a half, float16 its 11th bit.
+        stored = np.rint(values) if mode in (0, 1, 6) else values
+        path = tmp_path / "map.mrc"
+        path.write_bytes(compress(map_bytes(stored, mode=mode, order=order, axes=axes, voxel=voxel, **fields)))
+        found = read_quietly(path)
+        np.testing.assert_allclose(found.values, stored, rtol=2**-11 if mode == 12 else 0)
+        np.testing.assert_array_equal(found.frame.voxel, voxel)
+        np.testing.assert_array_equal(found.frame.origin, start * voxel)
+        peak = np.unravel_index(found.values.argmax(), found.values.shape)
+        np.testing.assert_array_equal(found.frame.to_xyz(peak), (start + np.array([11, 7, 3])) * voxel)
+        assert found.frame.shape == values.shape
+        assert found.values.dtype == np.float32
+        assert found.values.flags.c_contiguous
 
 
 @pytest.mark.parametrize("axes", PERMUTATIONS)
@@ -131,7 +128,15 @@ def test_origin_that_is_no_number(save):
     assert "ORIGIN" in messages[0]
     with pytest.raises(InputError) as error:
         read_map(path, origin="header")
-    assert "--origin nstart" in refusal(error)
+    assert "voxel 0 at nan 0 0 A" in refusal(error)
+
+
+def test_nstart_that_is_no_place(save):
+    path = save(nstart=(2**31 - 1, 0, 0))
+    with pytest.raises(InputError) as error:
+        read_map(path)
+    assert "voxel 0 at 3.22123e+09 0 0 A" in refusal(error)
+    np.testing.assert_array_equal(read_quietly(path, origin="zero").frame.origin, 0)
 
 
 def test_denormal_bits_in_origin_do_not_hide_nstart(save):
@@ -192,12 +197,12 @@ def test_statistics_and_labels_of_the_header_are_ignored(save):
 def test_few_nan_become_the_median(save):
     values = density()
     values[0, 0, :3] = np.nan
-    values[0, 1, 0] = np.inf
+    values[0, 1, :2] = np.inf, -3e38
     found, messages = read_map(save(values))
-    assert "4 voxels" in messages[0]
-    median = np.median(values[np.isfinite(values)])
+    assert "5 voxels" in messages[0]
+    median = np.median(values[np.abs(values) < 1e9])
     np.testing.assert_array_equal(found.values[0, 0, :3], median)
-    assert found.values[0, 1, 0] == median
+    np.testing.assert_array_equal(found.values[0, 1, :2], median)
 
 
 def test_coarse_voxel_is_warned_of(save):
@@ -302,12 +307,55 @@ def test_mask_on_the_same_grid(save):
     assert "clipped" in messages[0]
 
 
-@pytest.mark.parametrize("fields", [{"nstart": (2, 2, 3)}, {"nstart": (1, 2, 3), "voxel": (1.4, 1.5, 1.5)}])
-def test_mask_on_another_grid_is_refused_with_both(save, fields):
+def trilinear(values, index):
+    """Value at fractional indices (..., 3), 0 outside: the sum over the eight neighbours, one by one."""
+    result = np.zeros(index.shape[:-1])
+    lower = np.floor(index).astype(int)
+    for corner in itertools.product((0, 1), repeat=3):
+        node = lower + corner
+        inside = ((node >= 0) & (node < values.shape)).all(axis=-1)
+        weight = (1 - np.abs(index - node)).prod(axis=-1)
+        result += np.where(inside, weight * values[tuple(np.where(inside, n, 0) for n in np.moveaxis(node, -1, 0))], 0)
+    return result
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"nstart": (4, 2, -3)},
+        {"nstart": (1, 2, 3), "voxel": (1.2, 1.7, 3.1)},
+        {"origin": (-3.3, 8.1, 6.0), "voxel": (0.9, 0.9, 0.9), "axes": (2, 3, 1)},
+        {"origin": (1.5, 3.0, 4.5), "voxel": (6.0, 6.0, 6.0)},
+    ],
+)
+def test_mask_on_another_grid_is_resampled(save, fields):
+    frame = read_quietly(save(nstart=(1, 2, 3))).frame
+    soft = np.clip(np.random.default_rng(3).normal(0.5, 0.5, (15, 18, 21)), 0, 1).astype(np.float32)
+    path = save(soft, name="mask.mrc", **fields)
+    mask, (warning,) = read_mask(path, frame)
+    assert "18x15 voxels" in warning
+    assert "20x22x24 voxels" in warning
+    assert mask.frame is frame
+    own = np.array(fields.get("voxel", (1.5, 1.5, 1.5)))
+    corner = np.array(fields.get("origin", np.array(fields.get("nstart", (0, 0, 0))) * own))
+    places = np.moveaxis(np.indices(frame.shape), 0, -1)[..., ::-1] * frame.voxel + frame.origin
+    np.testing.assert_allclose(mask.values, trilinear(soft, ((places - corner) / own)[..., ::-1]), atol=1e-5)
+
+
+def test_mask_may_be_the_same_everywhere(save):
+    frame = read_quietly(save()).frame
+    mask, _ = read_mask(save(np.ones((8, 8, 8), np.float32), name="mask.mrc", nstart=(2, 3, 4)), frame)
+    inside = np.zeros(frame.shape)
+    inside[4:12, 3:11, 2:10] = 1
+    np.testing.assert_array_equal(mask.values > 0.5, inside)
+
+
+def test_mask_beside_the_map_is_refused_with_both_grids(save):
     frame = read_quietly(save(nstart=(1, 2, 3))).frame
     with pytest.raises(InputError) as error:
-        read_mask(save(name="mask.mrc", **fields), frame)
+        read_mask(save(name="mask.mrc", nstart=(22, 2, 3)), frame)
     assert refusal(error).count("20x22x24 voxels") == 2
+    assert "does not overlap" in refusal(error)
     with pytest.raises(InputError) as error:
         read_mask(save(-np.abs(density()), name="mask.mrc", nstart=(1, 2, 3)), frame)
     assert "above 0" in refusal(error)

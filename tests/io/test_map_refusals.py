@@ -128,13 +128,14 @@ def test_missing_and_folder(tmp_path):
 
 def test_constant(tmp_path):
     assert "all voxels are 3" in refused(tmp_path, map_bytes(some(3, 1)))
+    assert "all voxels are 0 to 1e-30" in refused(tmp_path, map_bytes(1e-32 * np.abs(density())))
 
 
 def test_nothing_but_nan(tmp_path):
     assert "100 %" in refused(tmp_path, map_bytes(some(np.nan, 1)))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
 def test_too_many_nan(tmp_path, value):
     line = refused(tmp_path, map_bytes(some(value, 0.0015)))
     assert "15 voxels (0.142 %)" in line

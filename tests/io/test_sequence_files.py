@@ -164,6 +164,20 @@ def test_refusals(read, tmp_path, text, words):
     assert line.startswith(str(tmp_path / "seq.fasta"))
 
 
+def test_header_in_latin_1(read):
+    (entity,) = entities(read(f">p Mus musculus, 37 °C\n{PROTEIN}\n".encode("latin-1")))
+    assert (entity.name, entity.letters) == ("p", PROTEIN)
+    with pytest.raises(InputError, match="line 2, column 2: 'Ä'"):
+        read(">p\nMÄV\n".encode("latin-1"))
+
+
+def test_control_characters_reach_no_message(read):
+    (entity,) = entities(read(f">\x1b[31mred\n{PROTEIN}\n"))
+    assert entity.name == "[31mred"
+    with pytest.raises(InputError, match=r"column 2: '\\x1b' stands for no residue"):
+        read(">p\nM\x1bV\n")
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(InputError) as error:
         read_sequences(tmp_path / "none.fasta")
