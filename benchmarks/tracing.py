@@ -5,6 +5,9 @@
 seconds of the second run, the same two figures of a first-order sparse Viterbi (the floor), and in default mode the
 model's score of the paths found beside that of the true paths: a true path that scores higher was missed by the
 search, one that scores lower is a fault of the model.
+
+With `--unknown-copies` the numbers of copies are withheld from the default mode; the table has the true number of
+copies of each sequence and the number built, and the figures beside those with known numbers.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +25,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tracing"))
 import hmm_cases as cases
 
 from cryo2struct.errors import InputError, NothingToBuildError
-from cryo2struct.objects import Candidates, Sequences
+from cryo2struct.objects import Candidates, Sequences, Trace
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace, trace_reference
-from cryo2struct.tracing.chains import protein_chains
+from cryo2struct.tracing.chains import protein_chains, symbols_of
 from cryo2struct.tracing.scores import emission_scores
-from cryo2struct.tracing.tracer import find_placements, make_decoder, symbols_of
+from cryo2struct.tracing.tracer import find_placements, make_decoder
 
 
 def search_scores(name: str, candidates: Candidates, sequences: Sequences) -> tuple[float, float]:
@@ -44,22 +48,54 @@ def search_scores(name: str, candidates: Candidates, sequences: Sequences) -> tu
     )
 
 
+def second_run(
+    run: Callable[[Candidates, Sequences], Trace], candidates: Candidates, sequences: Sequences
+) -> tuple[Trace, float]:
+    """Trace, and the seconds of the second run."""
+    run(candidates, sequences)
+    begin = time.perf_counter()
+    return run(candidates, sequences), time.perf_counter() - begin
+
+
+def compare_unknown_copies(names: list[str]) -> None:
+    """Print the table of `--unknown-copies`."""
+    print("case             copies true / built    acc known unknown   r/p known unknown   seconds known unknown")
+    groups: dict[str, list[tuple[float, ...]]] = {}
+    for name in names:
+        candidates, sequences = cases.read_case(name)
+        known, known_seconds = second_run(trace, candidates, sequences)
+        result, seconds = second_run(trace, candidates, cases.without_copies(sequences))
+        before, after = cases.score_case(name, known, sequences), cases.score_case(name, result, sequences)
+        row = (before.accuracy, after.accuracy, before.precision, after.precision, known_seconds, seconds)
+        groups.setdefault(cases.group_of(name), []).append(row)
+        true = " ".join(str(entity.copies) for entity in sequences.entities)
+        _print_copies(name, f"{true} / {' '.join(map(str, cases.copies_in(result, sequences)))}", row)
+    print("\ngroup means")
+    for group, rows in groups.items():
+        _print_copies(group, "", tuple(np.mean(rows, axis=0)))
+
+
+def _print_copies(label: str, copies: str, row: tuple[float, ...]) -> None:
+    print("{:16s} {:24s} {:.3f} {:.3f}           {:.3f} {:.3f}           {:.2f} {:.2f}".format(label, copies, *row))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mode", choices=["default", "reference"], default="default")
     parser.add_argument("--cases", nargs="*", default=cases.NAMES)
+    parser.add_argument("--unknown-copies", action="store_true")
     arguments = parser.parse_args()
+    if arguments.unknown_copies:
+        compare_unknown_copies(arguments.cases)
+        return
     run = trace if arguments.mode == "default" else trace_reference
     print(f"{'case':16s}   acc   r/p placed seconds floor acc   r/p  found   true score")
     groups: dict[str, list[tuple[float, ...]]] = {}
     for name in arguments.cases:
         candidates, sequences = cases.read_case(name)
         try:
-            run(candidates, sequences)
-            begin = time.perf_counter()
-            result = run(candidates, sequences)
-            seconds = time.perf_counter() - begin
+            result, seconds = second_run(run, candidates, sequences)
             score = cases.score_case(name, result, sequences)
         except (InputError, NothingToBuildError) as error:
             print(f"{name:16s} {error}")

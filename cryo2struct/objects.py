@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 """One-letter codes in the order of every array of amino-acid probabilities."""
 
+BACKBONE_ATOMS = ("N", "CA", "C", "O", "CB")
+"""Names of the atoms of `Backbone`, in the order of files."""
+
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 PolymerKind = Literal["protein", "rna", "dna"]
@@ -173,6 +176,24 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.entity)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Backbone atoms of the residues of a trace.
+
+    Attributes
+    ----------
+    xyz : (R, 5, 3) `BACKBONE_ATOMS` in angstrom, one row per row of the trace
+        NaN where an atom could not be placed, and for CB of glycine.
+    """
+
+    xyz: FloatArray
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """(R,) residues that have more than their C-alpha."""
+        return np.asarray(np.isfinite(self.xyz[:, :4]).all(axis=(1, 2)))
 
 
 @dataclass(frozen=True)

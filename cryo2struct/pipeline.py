@@ -17,21 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct import preflight
+from cryo2struct.completion import complete
 from cryo2struct.density.resample import resample
 from cryo2struct.errors import NoCandidatesError
 from cryo2struct.io.candidates import write_candidates
 from cryo2struct.io.models import chain_names, model_from_trace, write_confidence, write_mmcif, write_pdb
 from cryo2struct.io.outputs import sha256, write_text
-from cryo2struct.objects import Candidates, DensityMap, Model, Sequences, Trace
+from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Prediction, Sequences, Trace
 from cryo2struct.settings import Settings, data_path
-from cryo2struct.tracing import doubt, trace
+from cryo2struct.tracing import copies_built, doubt, trace
 
 VIEW = """# ChimeraX: the map, and the model coloured by confidence
 open {map}
 open model.cif
 color bfactor #2 palette alphafold
 show #2 atoms
-style #2 ball
+style #2 stick
 volume #1 style mesh
 view
 """
@@ -78,6 +79,9 @@ class BuildResult:
     ----------
     model : Model
     trace : Trace
+        As decoded; the C-alphas of `model` moved a little from there.
+    backbone : Backbone
+        One row per row of `trace`.
     candidates : Candidates
     coverage : chain name to residues built and in all
     record : Recorder
@@ -85,6 +89,7 @@ class BuildResult:
 
     model: Model
     trace: Trace
+    backbone: Backbone
     candidates: Candidates
     coverage: dict[str, dict[str, int]]
     record: Recorder
@@ -112,58 +117,7 @@ def classify(
     ResourceError
         Weights or device cannot be used.
     """
-    # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
-    from cryo2struct.networks.store import load_classifier, load_residue_network
-    from cryo2struct.prediction.device import choose_device, describe_device
-    from cryo2struct.prediction.inference import estimate_seconds, predict
-    from cryo2struct.prediction.picking import pick_candidates
-    from cryo2struct.prediction.residues import refine_candidates
-
-    record = record or Recorder()
-    with record.step("check map"):
-        region = _look(density, settings, mask, record)
-    with record.step("load network"):
-        device = choose_device(settings.device, settings.threads)
-        network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
-        residue_network, residue_entry = load_residue_network(data_path("weights"), settings.residues.weights)
-        record.counts["weights"] = [{key: e[key] for key in ("file", "sha256")} for e in (entry, residue_entry)]
-    with record.step("prepare map"):
-        resampled = resample(density)
-        chosen = region.on(resampled.frame)
-    options = settings.prediction
-    seconds = estimate_seconds(network, chosen, options.tile, options.overlap, options.rotations, device)
-    box = " x ".join(str(n) for n in density.frame.shape[::-1])
-    record.say(f"{describe_device(device)}; box {box}, about {max(seconds, 1):.0f} s for the network")
-    with record.step("predict"):
-        prediction = predict(
-            resampled,
-            chosen,
-            network,
-            tile=options.tile,
-            overlap=options.overlap,
-            batch=options.batch,
-            rotations=options.rotations,
-            device=device,
-            progress=lambda done, total: record.progress("predict", done, total),
-        )
-    with record.step("pick candidates"):
-        candidates = pick_candidates(prediction, settings.picking)
-    with record.step("look at residues"):
-        candidates = refine_candidates(
-            resampled,
-            candidates,
-            residue_network,
-            settings.residues,
-            device=device,
-            progress=lambda done, total: record.progress("look at residues", done, total),
-        )
-    record.counts["voxels"] = int(np.prod(resampled.values.shape))
-    record.counts["voxels_predicted"] = len(prediction.voxels)
-    record.counts["candidates"] = len(candidates)
-    if len(candidates) == 0:
-        raise _no_candidates(prediction.atoms[:, 1], record)
-    record.say(f"{len(candidates)} C-alpha candidates")
-    return candidates
+    return predict_and_pick(density, settings, mask, record or Recorder())[1]
 
 
 def build(
@@ -197,22 +151,24 @@ def build(
     """
     record = record or Recorder()
     preflight.require_protein(sequences)
-    for entity in sequences.proteins:
-        if entity.copies is None:
-            record.warn(f"sequence {entity.name}: number of copies unknown, one is built; say --copies {entity.name}=N")
-    candidates = classify(density_map, settings, mask=mask, record=record)
+    prediction, candidates = predict_and_pick(density_map, settings, mask, record)
     with record.step("trace"):
         traced = trace(candidates, sequences, settings.tracing)
+    for line in copies_built(traced, sequences):
+        record.warn(line)
     if (doubtful := doubt(traced, settings.tracing)) is not None:
         record.warn(doubtful)
+    with record.step("complete"):
+        backbone = complete(traced, sequences, prediction)
     with record.step("model"):
-        model = model_from_trace(traced, sequences)
+        model = model_from_trace(traced, sequences, backbone)
         coverage = _coverage(traced, sequences)
     built = sum(chain["built"] for chain in coverage.values())
     residues = sum(chain["residues"] for chain in coverage.values())
     record.counts["residues_built"] = built
+    record.counts["residues_with_backbone"] = int(backbone.complete.sum())
     record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
-    return BuildResult(model, traced, candidates, coverage, record)
+    return BuildResult(model, traced, backbone, candidates, coverage, record)
 
 
 def save_run(
@@ -244,7 +200,7 @@ def save_run(
     record = result.record
     nz, ny, nx = density.frame.shape
     cell = tuple(float(v) for v in np.array([nx, ny, nz]) * density.frame.voxel)
-    title = f"C-alpha model built into {inputs['map'].name}"
+    title = f"Model built into {inputs['map'].name}"
     files = ["model.cif", "confidence.csv", "candidates.npz", "run.json", "run.log", "view.cxc"]
     write_mmcif(folder / "model.cif", result.model, sequences, title=title, cell=(cell[0], cell[1], cell[2]))
     reason = write_pdb(folder / "model.pdb", result.model, sequences, title=title, cell=(cell[0], cell[1], cell[2]))
@@ -252,7 +208,7 @@ def save_run(
         files.insert(1, "model.pdb")
     else:
         record.warn(f"model.pdb is not written: {reason}; use model.cif")
-    write_confidence(folder / "confidence.csv", result.trace, sequences)
+    write_confidence(folder / "confidence.csv", result.trace, sequences, result.backbone)
     write_candidates(folder / "candidates.npz", result.candidates)
     write_text(folder / "view.cxc", VIEW.format(map=json.dumps(str(inputs["map"].resolve()))))
     return save_record(folder, record, settings, inputs, files, coverage=result.coverage)
@@ -306,6 +262,63 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # a checkout that is not installed
             found[name] = "not installed"
     return found
+
+
+def predict_and_pick(
+    density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder
+) -> tuple[Prediction, Candidates]:
+    """What the network says of each occupied voxel, and the candidates in it; see `classify`."""
+    # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
+    from cryo2struct.networks.store import load_classifier, load_residue_network
+    from cryo2struct.prediction.device import choose_device, describe_device
+    from cryo2struct.prediction.inference import estimate_seconds, predict
+    from cryo2struct.prediction.picking import pick_candidates
+    from cryo2struct.prediction.residues import refine_candidates
+
+    with record.step("check map"):
+        region = _look(density, settings, mask, record)
+    with record.step("load network"):
+        device = choose_device(settings.device, settings.threads)
+        network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
+        residue_network, residue_entry = load_residue_network(data_path("weights"), settings.residues.weights)
+        record.counts["weights"] = [{key: e[key] for key in ("file", "sha256")} for e in (entry, residue_entry)]
+    with record.step("prepare map"):
+        resampled = resample(density)
+        chosen = region.on(resampled.frame)
+    options = settings.prediction
+    seconds = estimate_seconds(network, chosen, options.tile, options.overlap, options.rotations, device)
+    box = " x ".join(str(n) for n in density.frame.shape[::-1])
+    record.say(f"{describe_device(device)}; box {box}, about {max(seconds, 1):.0f} s for the network")
+    with record.step("predict"):
+        prediction = predict(
+            resampled,
+            chosen,
+            network,
+            tile=options.tile,
+            overlap=options.overlap,
+            batch=options.batch,
+            rotations=options.rotations,
+            device=device,
+            progress=lambda done, total: record.progress("predict", done, total),
+        )
+    with record.step("pick candidates"):
+        candidates = pick_candidates(prediction, settings.picking)
+    with record.step("look at residues"):
+        candidates = refine_candidates(
+            resampled,
+            candidates,
+            residue_network,
+            settings.residues,
+            device=device,
+            progress=lambda done, total: record.progress("look at residues", done, total),
+        )
+    record.counts["voxels"] = int(np.prod(resampled.values.shape))
+    record.counts["voxels_predicted"] = len(prediction.voxels)
+    record.counts["candidates"] = len(candidates)
+    if len(candidates) == 0:
+        raise _no_candidates(prediction.atoms[:, 1], record)
+    record.say(f"{len(candidates)} C-alpha candidates")
+    return prediction, candidates
 
 
 def _look(

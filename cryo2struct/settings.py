@@ -134,6 +134,11 @@ class TracingSettings(_Group):
         ge=0, le=1, description="residues with a lower probability of being in register are left out"
     )
     min_register_alone: float = Field(ge=0, le=1, description="the same where else nothing at all would be built")
+    copy_share: float = Field(
+        gt=0,
+        le=1,
+        description="where the number of copies is unknown: what a copy needs of the residues of the best one",
+    )
     min_segment: int = Field(ge=1, description="shorter runs are left out, residues")
     max_interpolated: int = Field(ge=0, description="longest gap that is filled by interpolation, residues")
 

@@ -46,7 +46,7 @@ def test_files_of_a_run(example, tmp_path):
     written = {path.name for path in tmp_path.iterdir()}
     assert written | {"run.log"} == set(content["files"])
     assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(content))
-    assert [warning for warning in content["warnings"] if "--copies emd_6272_VP6=N" in warning]
+    assert [warning for warning in content["warnings"] if "1 built; --copies emd_6272_VP6=M" in warning]
     assert content["coverage"]["A"] == {"built": len(result.trace), "residues": 397}
     assert {step["name"] for step in content["steps"]} >= {"predict", "trace"}
     assert all(step["seconds"] >= 0 and step["peak_memory_gb"] > 0 for step in content["steps"])
@@ -56,7 +56,14 @@ def test_files_of_a_run(example, tmp_path):
         assert gemmi.find_tabulated_residue(residue.name).one_letter_code == letters[residue.seqid.num - 1]
     assert len(read_candidates(tmp_path / "candidates.npz")) == len(result.candidates)
     with (tmp_path / "confidence.csv").open() as handle:
-        assert len(list(csv.DictReader(handle))) == len(result.trace)
+        table = list(csv.DictReader(handle))
+    assert len(table) == len(result.trace)
+    atoms = {int(row["position"]): row["atoms"] for row in table}
+    for residue in model[0]["A"]:
+        backbone = ["N", "CA", "C", "O"] if residue.name == "GLY" else ["N", "CA", "C", "O", "CB"]
+        names = [atom.name for atom in residue]
+        assert names == (backbone if atoms[residue.seqid.num] == "backbone" else ["CA"])
+    assert content["counts"]["residues_with_backbone"] == list(atoms.values()).count("backbone") > 0
     assert "open model.cif" in (tmp_path / "view.cxc").read_text()
 
 

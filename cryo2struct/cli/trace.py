@@ -41,6 +41,8 @@ def trace(
             traced = tracing.trace(candidates, sequences, settings.tracing)
             if (doubtful := tracing.doubt(traced, settings.tracing)) is not None:
                 console.say(f"warning: {doubtful}")
+        for line in tracing.copies_built(traced, sequences):
+            console.say(f"warning: {line}")
         write_trace(output, traced)
         console.say(f"{len(traced)} residues placed")
     print(output)

@@ -7,7 +7,7 @@ import io
 import os
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby, product
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from cryo2struct.errors import InputError, InternalError
 from cryo2struct.io.modelcif import complete
 from cryo2struct.io.outputs import write_text
 from cryo2struct.io.streams import read_bytes
-from cryo2struct.objects import AMINO_ACIDS, Model, Sequences, Trace
+from cryo2struct.objects import AMINO_ACIDS, BACKBONE_ATOMS, Backbone, FloatArray, Model, Sequences, Trace
 
 PDB_CHAINS = 62
 PDB_ATOMS = 99_999
@@ -72,8 +72,8 @@ def chain_names(trace: Trace, sequences: Sequences) -> dict[tuple[int, int], str
     return names
 
 
-def model_from_trace(trace: Trace, sequences: Sequences) -> Model:
-    """C-alpha model of a trace.
+def model_from_trace(trace: Trace, sequences: Sequences, backbone: Backbone | None = None) -> Model:
+    """Model of a trace: its C-alphas, or what `backbone` has for each of them.
 
     Residues are numbered by their position in the sequence, from 1; chains come in the order of the entities and their
     copies; B factors are the confidence in percent.
@@ -95,11 +95,10 @@ def model_from_trace(trace: Trace, sequences: Sequences) -> Model:
             if position == previous or position >= len(letters):
                 raise InternalError(f"trace: chain {chain.name} has residue {position + 1} twice, or no such residue")
             residue = _polymer_residue(letters[position], position + 1, chain.name, entity)
-            atom = gemmi.Atom()
-            atom.name, atom.element = "CA", gemmi.Element("C")
-            atom.pos = gemmi.Position(*trace.xyz[row].tolist())
-            atom.b_iso = 100 * float(trace.confidence[row])
-            residue.add_atom(atom)
+            points = {"CA": trace.xyz[row]}
+            if backbone is not None:
+                points = dict(zip(BACKBONE_ATOMS, backbone.xyz[row], strict=True))
+            _add_atoms(residue, points, 100 * float(trace.confidence[row]))
             chain.add_residue(residue)
             previous = position
         model.add_chain(chain)
@@ -226,30 +225,31 @@ def write_pdb(
     return None
 
 
-def write_confidence(path: str | os.PathLike[str], trace: Trace, sequences: Sequences) -> None:
+def write_confidence(path: str | os.PathLike[str], trace: Trace, sequences: Sequences, backbone: Backbone) -> None:
     """Write confidence.csv: one line per residue, in the order of the model.
 
     `entity`, `copy` and `position` count from 1 and `confidence` is in percent, as in the model; `place_prob` and
-    `register_prob` run from 0 to 1; `interpolated` is 1 where no candidate was found.
+    `register_prob` run from 0 to 1; `interpolated` is 1 where no candidate was found; `atoms` is "backbone", or
+    "CA" for a residue that has its C-alpha alone.
 
     Raises
     ------
     OutputError
         The file cannot be written.
     """
-    names = chain_names(trace, sequences)
+    names, complete_rows = chain_names(trace, sequences), backbone.complete
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ["chain", "entity", "copy", "position", "residue", "confidence", "place_prob", "register_prob", "interpolated"]
-    )
+    titles = ["chain", "entity", "copy", "position", "residue", "confidence", "place_prob", "register_prob"]
+    table.writerow([*titles, "interpolated", "atoms"])
     for row in np.lexsort((trace.position, trace.copy, trace.entity)).tolist():
         entity, copy, position = int(trace.entity[row]), int(trace.copy[row]), int(trace.position[row])
         letter = sequences.entities[entity].letters[position]
         probabilities = [f"{trace.place_prob[row]:.4f}", f"{trace.register_prob[row]:.4f}"]
         interpolated = int(trace.candidate[row] < 0)
         place = [names[entity, copy], entity + 1, copy + 1, position + 1, letter]
-        table.writerow([*place, f"{100 * trace.confidence[row]:.2f}", *probabilities, interpolated])
+        atoms = "backbone" if complete_rows[row] else "CA"
+        table.writerow([*place, f"{100 * trace.confidence[row]:.2f}", *probabilities, interpolated, atoms])
     write_text(path, text.getvalue())
 
 
@@ -269,6 +269,17 @@ def _polymer_residue(letter: str, number: int, chain: str, entity: int) -> gemmi
     residue.entity_id = str(entity + 1)
     residue.entity_type = gemmi.EntityType.Polymer
     return residue
+
+
+def _add_atoms(residue: gemmi.Residue, points: Mapping[str, FloatArray], b_factor: float) -> None:
+    """Add the atoms that have a position; backbone atoms and CB, so that the first letter is the element."""
+    for name, xyz in points.items():
+        if np.isfinite(xyz).all():
+            atom = gemmi.Atom()
+            atom.name, atom.element = name, gemmi.Element(name[0])
+            atom.pos = gemmi.Position(*xyz.tolist())
+            atom.b_iso = b_factor
+            residue.add_atom(atom)
 
 
 def _set_entities(structure: gemmi.Structure, sequences: Sequences) -> None:

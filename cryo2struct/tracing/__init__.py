@@ -1,6 +1,7 @@
 """Candidates and sequences become a trace: which residue of which chain is where."""
 
+from cryo2struct.tracing.copies import copies_built
 from cryo2struct.tracing.reference import trace_reference
 from cryo2struct.tracing.tracer import doubt, trace
 
-__all__ = ["doubt", "trace", "trace_reference"]
+__all__ = ["copies_built", "doubt", "trace", "trace_reference"]

@@ -12,6 +12,9 @@ from cryo2struct.objects import AMINO_ACIDS, IntArray, Sequences
 UNKNOWN_LETTERS = "XUO"
 """Letters without an amino-acid probability of their own: unknown type, selenocysteine, pyrrolysine."""
 
+N_TYPES = len(AMINO_ACIDS)
+"""Row of the emissions for a residue of unknown type."""
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -51,3 +54,13 @@ def protein_chains(sequences: Sequences) -> list[Chain]:
         copies = 1 if entity.copies is None else entity.copies
         chains += [Chain(index, copy, types) for copy in range(copies)]
     return chains
+
+
+def canonical_order(chains: list[Chain]) -> list[Chain]:
+    """Chains sorted by what they are and not by where they stood: longest first, then by types, then by copy."""
+    return sorted(chains, key=lambda chain: (-len(chain.types), tuple(chain.types), chain.copy))
+
+
+def symbols_of(chain: Chain) -> IntArray:
+    """Rows of the emissions for the residues of a chain."""
+    return np.where(chain.types >= 0, chain.types, N_TYPES)

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from cryo2struct.objects import FloatArray, IntArray
 from cryo2struct.settings import TracingSettings
-from cryo2struct.tracing.chains import Chain
-from cryo2struct.tracing.scores import N_TYPES
+from cryo2struct.tracing.chains import Chain, symbols_of
 from hmm.sparse import Path
 
 
@@ -21,32 +20,40 @@ def runs_of(positions: IntArray, opens: NDArray[np.bool_], largest_step: int) ->
     return list(np.split(positions, cuts))
 
 
-def register_probability(
-    chains: list[Chain], paths: list[Path], emission: FloatArray, settings: TracingSettings
-) -> list[FloatArray]:
-    """Probability per residue (0 where not placed) that its neighbourhood is in register, per chain (L,).
+def trusted_runs(path: Path, register: FloatArray, settings: TracingSettings, least: float) -> list[IntArray]:
+    """Runs of residues of a path that are in register with a probability (L,) of at least `least`."""
+    trusted = np.flatnonzero((path.state >= 0) & (register >= least))
+    runs = runs_of(trusted, path.opens, settings.skip_steps)
+    return [run for run in runs if len(run) >= settings.min_segment]
 
-    The candidates in a window along the traced piece are held fixed and every other place of every sequence, in
-    both directions, is compared for its types: softmax of the sums of log odds over the window, each place equally
-    likely beforehand. Sequences are joined in a ring, so places that run over an end take part as well. One more
-    competitor is a path that is nowhere right, which the search lifts to about `chance_evidence`.
-    """
-    first_of: dict[int, int] = {}
-    distinct: list[IntArray] = []
-    for chain in chains:
-        if chain.entity not in first_of:
-            first_of[chain.entity] = sum(map(len, distinct))
-            distinct.append(chain.types)
-    ring = np.concatenate(distinct)
-    symbols = np.where(ring >= 0, ring, N_TYPES)
-    result: list[FloatArray] = []
-    for chain, path in zip(chains, paths, strict=True):
+
+class Ring:
+    """All distinct sequences joined in a ring, in which the places that a traced piece might have are compared."""
+
+    def __init__(self, chains: list[Chain]) -> None:
+        self._first: dict[int, int] = {}
+        distinct: list[IntArray] = []
+        for chain in chains:
+            if chain.entity not in self._first:
+                self._first[chain.entity] = sum(map(len, distinct))
+                distinct.append(symbols_of(chain))
+        self._symbols = np.concatenate(distinct)
+
+    def register_probability(
+        self, chain: Chain, path: Path, emission: FloatArray, settings: TracingSettings
+    ) -> FloatArray:
+        """Probability per residue (L,), 0 where not placed, that its neighbourhood is in register.
+
+        The candidates in a window along the traced piece are held fixed and every other place of every sequence, in
+        both directions, is compared for its types: softmax of the sums of log odds over the window, each place
+        equally likely beforehand. Places that run over the end of a sequence take part as well. One more competitor
+        is a path that is nowhere right, which the search lifts to about `chance_evidence`.
+        """
         probability = np.zeros(len(chain.types))
         for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
-            shown = emission[:, path.state[run]].astype(np.float32)[symbols] / settings.register_temperature
-            probability[run] = _run_probability(run, first_of[chain.entity], shown, settings)
-        result.append(probability)
-    return result
+            shown = emission[:, path.state[run]].astype(np.float32)[self._symbols] / settings.register_temperature
+            probability[run] = _run_probability(run, self._first[chain.entity], shown, settings)
+        return probability
 
 
 def _run_probability(run: IntArray, first: int, shown: FloatArray, settings: TracingSettings) -> FloatArray:

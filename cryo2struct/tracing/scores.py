@@ -18,9 +18,6 @@ STEP_SD = np.array([0.04, 0.65, 2.0, 2.8, 3.3])
 MAX_LINK_COST = 6.0
 """Links that cost more than this for their distance and for what they skip are not made, nats."""
 
-N_TYPES = len(AMINO_ACIDS)
-"""Row of the emissions for a residue of unknown type."""
-
 
 def emission_scores(candidates: Candidates, settings: TracingSettings) -> NDArray[np.float64]:
     """Emissions (21, N), nats: log odds of each amino acid against the background; the last row is for unknown types.

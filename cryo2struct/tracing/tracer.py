@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import Candidates, FloatArray, IntArray, Sequences, Trace
 from cryo2struct.settings import TracingSettings, load_settings
-from cryo2struct.tracing.chains import Chain, protein_chains
-from cryo2struct.tracing.confidence import register_probability, runs_of
+from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, symbols_of
+from cryo2struct.tracing.confidence import Ring, trusted_runs
+from cryo2struct.tracing.copies import carried_chains
 from cryo2struct.tracing.gaps import fill_gaps
-from cryo2struct.tracing.scores import N_TYPES, STEP_MEAN, STEP_SD, emission_scores, make_links
+from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, emission_scores, make_links
 from hmm.sparse import Competition, Decoder, Path, decode_chains
 
 REACH = (5.0, 3.8)
@@ -38,7 +40,8 @@ class Placement:
 def trace(candidates: Candidates, sequences: Sequences, settings: TracingSettings | None = None) -> Trace:
     """Thread the protein chains through the candidates; what cannot be placed with confidence is left out.
 
-    The result does not depend on the order of the sequences but for the numbers of entities.
+    Where the number of copies is unknown, as many are traced as the candidates carry. The result does not depend on the
+    order of the sequences but for the numbers of entities.
 
     Parameters
     ----------
@@ -67,22 +70,13 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     if not chains:
         raise InputError("sequences: no protein in them; tracing needs at least one")
     emission = emission_scores(candidates, settings)
-    placements = find_placements(candidates, chains, emission, settings, settings.link_sd)
-    most = min(sum(len(chain.types) for chain in chains), len(candidates))
+    unknown = {index for index, entity in enumerate(sequences.entities) if entity.copies is None}
+    placements = find_placements(candidates, chains, emission, settings, settings.link_sd, unknown)
+    most = min(sum(len(placement.chain.types) for placement in placements), len(candidates))
     if expected_right(placements, settings) < COARSE_BELOW * most:
-        coarse = find_placements(candidates, chains, emission, settings, settings.coarse_link_sd)
+        coarse = find_placements(candidates, chains, emission, settings, settings.coarse_link_sd, unknown)
         placements = max(placements, coarse, key=lambda found: expected_right(found, settings))
     return _build_trace(candidates, placements, settings)
-
-
-def canonical_order(chains: list[Chain]) -> list[Chain]:
-    """Chains sorted by what they are and not by where they stood: longest first, then by types, then by copy."""
-    return sorted(chains, key=lambda chain: (-len(chain.types), tuple(chain.types), chain.copy))
-
-
-def symbols_of(chain: Chain) -> IntArray:
-    """Rows of the emissions for the residues of a chain."""
-    return np.where(chain.types >= 0, chain.types, N_TYPES)
 
 
 def make_decoder(candidates: Candidates, settings: TracingSettings, link_sd: float) -> Decoder:
@@ -105,13 +99,22 @@ def find_placements(
     emission: NDArray[np.float64],
     settings: TracingSettings,
     link_sd: float,
+    unknown: Collection[int] = (),
 ) -> list[Placement]:
-    """Paths of all chains under the sparse model, with the probability that each residue is in register."""
+    """Paths of all chains under the sparse model, with the probability that each residue is in register.
+
+    Of the entities in `unknown` there are as many copies as the candidates carry.
+    """
     decoder = make_decoder(candidates, settings, link_sd)
+    if set(unknown) & {chain.entity for chain in chains}:
+        chains = carried_chains(decoder, chains, unknown, emission, settings)
     competition = Competition(settings.rounds, settings.present_price, settings.history_price)
     paths = decode_chains(decoder, [symbols_of(chain) for chain in chains], emission, competition)
-    register = register_probability(chains, paths, emission, settings)
-    return [Placement(*row) for row in zip(chains, paths, register, strict=True)]
+    ring = Ring(chains)
+    return [
+        Placement(chain, path, ring.register_probability(chain, path, emission, settings))
+        for chain, path in zip(chains, paths, strict=True)
+    ]
 
 
 def expected_right(placements: list[Placement], settings: TracingSettings) -> float:
@@ -130,26 +133,14 @@ def doubt(traced: Trace, settings: TracingSettings) -> str | None:
     )
 
 
-def _trusted_runs(
-    placements: list[Placement], settings: TracingSettings, least: float
-) -> list[tuple[Placement, IntArray]]:
-    """Runs of residues that are in register with a probability of at least `least`."""
-    found = []
-    for placement in placements:
-        trusted = np.flatnonzero((placement.path.state >= 0) & (placement.register >= least))
-        runs = runs_of(trusted, placement.path.opens, settings.skip_steps)
-        found += [(placement, run) for run in runs if len(run) >= settings.min_segment]
-    return found
-
-
 def _build_trace(candidates: Candidates, placements: list[Placement], settings: TracingSettings) -> Trace:
     """Rows of what is trusted, with interpolated residues, in the order of the sequences."""
     ca_prob = np.clip(np.asarray(candidates.ca_prob, dtype=np.float64), 0, 1)
     if candidates.nonprotein_prob is not None:
         ca_prob = ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1))
-    runs = _trusted_runs(placements, settings, settings.min_register)
-    if not runs:
-        runs = _trusted_runs(placements, settings, settings.min_register_alone)
+    runs: list[tuple[Placement, IntArray]] = []
+    for least in (settings.min_register, settings.min_register_alone):
+        runs = runs or [(p, run) for p in placements for run in trusted_runs(p.path, p.register, settings, least)]
     blocks = []
     for placement, run in runs:
         states = placement.path.state[run]

@@ -59,6 +59,7 @@ def test_classify_trace_evaluate(tmp_path):
     assert run("classify", MAP, "-o", "c.npz", "--resolution", "2.6", cwd=tmp_path).returncode == 0
     done = run("trace", "c.npz", FASTA, "-o", "t.npz", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "number of copies unknown, 1 built; --copies emd_6272_VP6=M overrides" in done.stderr
     trace = read_trace(tmp_path / "t.npz")
     assert (np.diff(trace.position) > 0).all()
     reference = EXAMPLE / "reference.cif"

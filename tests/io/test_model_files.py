@@ -25,7 +25,7 @@ from cryo2struct.io.models import (
     write_mmcif,
     write_pdb,
 )
-from cryo2struct.objects import Entity, Model, Sequences, Trace
+from cryo2struct.objects import Backbone, Entity, Model, Sequences, Trace
 
 SEQUENCES = Sequences(
     (
@@ -45,6 +45,13 @@ def trace_of(keys, candidate=0):
     entity, copy, position = np.array(keys).T
     values = [rng.random(len(keys)) for _ in range(3)]
     return Trace(entity, copy, position, np.full(len(keys), candidate), rng.normal(0, 50, (len(keys), 3)), *values)
+
+
+def backbone_of(trace):
+    """Atoms anywhere; none but the C-alpha in the first row."""
+    xyz = trace.xyz[:, None] + np.arange(15).reshape(5, 3)
+    xyz[0, [0, 2, 3, 4]] = np.nan
+    return Backbone(xyz)
 
 
 @pytest.fixture
@@ -220,6 +227,13 @@ def test_free_names_skip_those_of_the_file():
     assert list(more.values()) == ["B", "D", "C"]
 
 
+def test_names_of_two_letters_survive_mmcif(tmp_path):
+    trace = trace_of([(2, copy, 0) for copy in range(70)])
+    write_mmcif(tmp_path / "m.cif", model_from_trace(trace, SEQUENCES), SEQUENCES, title="t")
+    read = read_structure(tmp_path / "m.cif")
+    assert [chain.name for chain in read[0]] == list(chain_names(trace, SEQUENCES).values())
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
@@ -265,7 +279,8 @@ def test_impossible_traces(trace):
 
 
 def test_confidence_table(tmp_path, rows):
-    write_confidence(tmp_path / "confidence.csv", trace_of(KEYS, candidate=-1), SEQUENCES)
+    trace = trace_of(KEYS, candidate=-1)
+    write_confidence(tmp_path / "confidence.csv", trace, SEQUENCES, backbone_of(trace))
     with (tmp_path / "confidence.csv").open() as stream:
         table = list(csv.DictReader(stream))
     assert [(line["chain"], int(line["position"])) for line in table] == [(row[0], row[2]) for row in rows]
@@ -274,6 +289,23 @@ def test_confidence_table(tmp_path, rows):
     assert [line["residue"] for line in table][:4] == ["M", "K", "X", "A"]
     assert [line["entity"] for line in table] == ["1", "1", "1", "1", "3", "3", "3"]
     assert [line["copy"] for line in table] == ["1", "1", "2", "2", "1", "1", "2"]
+    # the row that has no backbone is the first of KEYS: chain E, the last of the file
+    assert [line["atoms"] for line in table] == ["backbone"] * 6 + ["CA"]
+
+
+def test_backbone_atoms_in_the_order_of_files(tmp_path, trace):
+    backbone = backbone_of(trace)
+    model = model_from_trace(trace, SEQUENCES, backbone)
+    write_mmcif(tmp_path / "m.cif", model, SEQUENCES, title="t")
+    write_pdb(tmp_path / "m.pdb", model, SEQUENCES, title="t")
+    order = sorted(range(len(KEYS)), key=KEYS.__getitem__)
+    for name in ("m.cif", "m.pdb"):
+        residues = [residue for chain in read_structure(tmp_path / name)[0] for residue in chain]
+        assert [[atom.name for atom in residue] for residue in residues] == [["N", "CA", "C", "O", "CB"]] * 6 + [["CA"]]
+        assert [atom.element.name for atom in residues[0]] == ["N", "C", "C", "O", "C"]
+        for row, residue in zip(order, residues, strict=True):
+            xyz = backbone.xyz[row][np.isfinite(backbone.xyz[row]).all(axis=1)]
+            np.testing.assert_allclose([atom.pos.tolist() for atom in residue], xyz, atol=0.0006)
 
 
 def test_compressed_and_misnamed_structures_are_read(tmp_path, mmcif, pdb, rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,18 +65,29 @@ def states_of(trace: Trace, sequences: Sequences) -> NDArray[np.int64]:
 
 
 def score_case(name: str, trace: Trace, sequences: Sequences, tolerance: float = 3.0) -> Score:
-    """Score with the best assignment of whole traced copies to whole true copies."""
-    truth, state = read_truth(name), states_of(trace, sequences)
+    """Score with the best assignment of whole traced copies, however many, to whole true copies."""
+    truth = read_truth(name)
     xyz = np.load(FOLDER / f"{name}.candidates.npz")["xyz"]
-    placed, right, chain = state >= 0, 0, 0
-    for entity in sequences.entities:
-        rows = [np.flatnonzero(truth["chain"] == chain + k) for k in range(entity.copies or 1)]
-        table = np.zeros((len(rows), len(rows)))
-        for i, mine in enumerate(rows):
-            for j, theirs in enumerate(rows):
-                distance = np.linalg.norm(xyz[state[mine]] - truth["xyz"][theirs], axis=1)
-                table[i, j] = (placed[mine] & (distance <= tolerance)).sum()
+    placed, right, chain = trace.candidate >= 0, 0, 0
+    for index, entity in enumerate(sequences.entities):
+        true = [truth["xyz"][truth["chain"] == chain + k] for k in range(entity.copies or 1)]
+        mine = [placed & (trace.entity == index) & (trace.copy == k) for k in np.unique(trace.copy)]
+        table = np.zeros((len(mine), len(true)))
+        for i, rows in enumerate(mine):
+            for j, theirs in enumerate(true):
+                distance = np.linalg.norm(xyz[trace.candidate[rows]] - theirs[trace.position[rows]], axis=1)
+                table[i, j] = (distance <= tolerance).sum()
         right += int(table[linear_sum_assignment(-table)].sum())
-        chain += len(rows)
+        chain += len(true)
     in_map = truth["in_map"].sum()
     return Score(right / in_map, right / max(1, placed.sum()), placed.sum() / in_map)
+
+
+def without_copies(sequences: Sequences) -> Sequences:
+    """The same sequences as from a file whose headers name no chains."""
+    return Sequences(tuple(replace(entity, copies=None, chains=()) for entity in sequences.entities))
+
+
+def copies_in(trace: Trace, sequences: Sequences) -> list[int]:
+    """Number of copies of each entity with a residue in the trace."""
+    return [len(np.unique(trace.copy[trace.entity == index])) for index in range(len(sequences.entities))]

@@ -9,7 +9,7 @@ from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import doubt, trace
 from cryo2struct.tracing.chains import protein_chains
-from cryo2struct.tracing.confidence import register_probability
+from cryo2struct.tracing.confidence import Ring
 from cryo2struct.tracing.scores import emission_scores
 from hmm.sparse import Path
 
@@ -106,11 +106,10 @@ def test_unknown_directions_do_no_harm():
     assert np.array_equal(result.candidate, plain.candidate)
 
 
-def test_unknown_number_of_copies_is_one_and_nucleic_acids_are_not_traced():
+def test_nucleic_acids_are_not_traced():
     candidates, sequences = cases.read_case("easy_1")
-    entity = replace(sequences.entities[0], copies=None)
     rna = Entity("rna", "ACGU", 1, "rna")
-    result = trace(candidates, Sequences((rna, entity)))
+    result = trace(candidates, Sequences((rna, *sequences.entities)))
     assert set(result.entity) == {1}
     assert set(result.copy) == {0}
 
@@ -171,7 +170,7 @@ def test_register_probability_against_direct_enumeration():
     state = np.full(12, -1)
     state[[3, 4, 6, 7]] = [0, 5, 2, 7]
     path = Path(state, np.arange(12) == 3, 0.0)
-    (found,) = register_probability(chains, [path], emission, settings)
+    found = Ring(chains).register_probability(chains[0], path, emission, settings)
     run = [3, 4, 6, 7]
     chance = np.exp(settings.chance_evidence / settings.register_temperature)
     for n, position in enumerate(run):

@@ -1,0 +1,121 @@
+"""Backbone atoms of a trace: peptide planes turned by the predicted N and C, then relaxed; O and CB by geometry."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryo2struct.completion.evidence import C, Evidence, N
+from cryo2struct.completion.geometry import (
+    C_N,
+    CA_C,
+    CA_C_N,
+    N_CA,
+    N_CA_C,
+    on_cone,
+    place_beta,
+    place_oxygen,
+    unit,
+)
+from cryo2struct.completion.planes import STATES, choose_planes
+from cryo2struct.completion.relax import relax
+from cryo2struct.objects import Backbone, FloatArray, Prediction, Sequences, Trace
+
+LONGEST_LINK = 5.3
+"""A longer step from C-alpha to C-alpha is left open: closing it to 3.8 A moves each by more than 0.75 A."""
+
+CLOSED = (3.3, 4.3)
+"""Distances of the C-alphas of a peptide after the relaxation, angstrom; others are left open."""
+
+ROUNDS = 2
+"""The planes are chosen again once relaxation has brought the C-alphas to their distances."""
+
+CA_SD, INTERPOLATED_SD, SEEN_SD = 0.8, 1.5, 0.3
+"""Standard deviations of C-alphas of candidates, of interpolated C-alphas, and of N and C seen for sure, angstrom."""
+
+SEEN_RADIUS = 1.5
+"""N and C are seen at the centre of their probability within this distance of their place, angstrom."""
+
+
+def complete(trace: Trace, sequences: Sequences, prediction: Prediction) -> Backbone:
+    """Place N, C, O and CB at the C-alphas of a trace, which move a little to make room for ideal geometry.
+
+    A residue next to none of the chain, or too far from it, keeps its C-alpha alone. All peptides are trans.
+
+    Parameters
+    ----------
+    trace : Trace
+    sequences : Sequences
+    prediction : Prediction
+        In the frame of the trace.
+    """
+    order = np.lexsort((trace.position, trace.copy, trace.entity))
+    residues = np.stack([trace.entity, trace.copy, trace.position], axis=1)[order]
+    ca = np.asarray(trace.xyz, dtype=np.float64)[order]
+    step = np.linalg.norm(np.diff(ca, axis=0), axis=1)
+    linked = (np.diff(residues, axis=0) == [0, 0, 1]).all(axis=1) & (step > 0) & (step < LONGEST_LINK)
+    linked = np.append(linked, False)
+    placed = linked | np.roll(linked, 1)
+    sd = np.where(trace.candidate[order] < 0, INTERPOLATED_SD, CA_SD)
+    letters = np.array([sequences.entities[entity].letters[position] for entity, _, position in residues])
+    xyz = np.full((len(ca), 5, 3), np.nan)
+    xyz[:, 1] = ca
+    if placed.any():
+        xyz[placed] = _backbone(ca[placed], sd[placed], linked[placed], letters[placed], Evidence(prediction))
+    in_order = np.empty_like(xyz)
+    in_order[order] = xyz
+    return Backbone(in_order)
+
+
+def _backbone(
+    ca: FloatArray, sd: FloatArray, linked: NDArray[np.bool_], letters: NDArray[np.str_], evidence: Evidence
+) -> FloatArray:
+    """N, CA, C, O, CB (R, 5, 3) of residues of which each has a peptide bond on one side at least.
+
+    `sd` (R,) belongs to the C-alphas (R, 3), and `linked` (R,) are the residues with a bond to the next.
+    """
+    start = ca
+    for _ in range(ROUNDS):
+        xyz = _place(start, linked, evidence)
+        seen, weight = _seen(xyz, ca, sd, evidence)
+        xyz = relax(xyz, seen, weight, linked[:-1])
+        start = xyz[:, 1]
+    step = np.linalg.norm(np.diff(start, axis=0), axis=1)
+    closed = linked & np.append((step > CLOSED[0]) & (step < CLOSED[1]), False)
+    n, ca, c = xyz.transpose(1, 0, 2)
+    next_n = np.roll(n, -1, axis=0)
+    for end in np.flatnonzero(~closed):
+        next_n[end] = _best_on_cone(c[end], c[end] - ca[end], C_N, CA_C_N, evidence, N)
+    o = place_oxygen(ca, c, next_n)
+    cb = place_beta(n, ca, c, letters == "P")
+    cb[letters == "G"] = np.nan
+    return np.stack([n, ca, c, o, cb], axis=1)
+
+
+def _place(ca: FloatArray, linked: NDArray[np.bool_], evidence: Evidence) -> FloatArray:
+    """N, CA, C (R, 3, 3) before the relaxation; at the ends of a segment by the angle N-CA-C and the evidence."""
+    xyz = np.stack([ca, ca, ca], axis=1)
+    first = 0
+    for last in np.flatnonzero(~linked).tolist():
+        segment = slice(first, last + 1)
+        xyz[first:last, 2], xyz[first + 1 : last + 1, 0] = choose_planes(ca[segment], evidence)
+        xyz[first, 0] = _best_on_cone(ca[first], ca[first] - xyz[first, 2], N_CA, N_CA_C, evidence, N)
+        xyz[last, 2] = _best_on_cone(ca[last], ca[last] - xyz[last, 0], CA_C, N_CA_C, evidence, C)
+        first = last + 1
+    return xyz
+
+
+def _best_on_cone(
+    apex: FloatArray, along: FloatArray, length: float, angle: float, evidence: Evidence, column: int
+) -> FloatArray:
+    """Likeliest point (3,): a bond of `length` from `apex` (3,), at `angle` with the bond `along` (3,) before it."""
+    points = on_cone(apex, unit(along), length, 180 - angle, STATES)
+    return np.asarray(points[evidence.at(points, column).argmax()])
+
+
+def _seen(xyz: FloatArray, ca: FloatArray, sd: FloatArray, evidence: Evidence) -> tuple[FloatArray, FloatArray]:
+    """Where N, CA, C were seen (R, 3, 3), and the weight (R, 3) 1 / sd^2 of that; C-alphas were seen by the trace."""
+    n, n_mass = evidence.centre(xyz[:, 0], N, SEEN_RADIUS)
+    c, c_mass = evidence.centre(xyz[:, 2], C, SEEN_RADIUS)
+    weight = np.stack([np.minimum(n_mass, 1) / SEEN_SD**2, 1 / sd**2, np.minimum(c_mass, 1) / SEEN_SD**2], axis=1)
+    return np.stack([n, ca, c], axis=1), weight
