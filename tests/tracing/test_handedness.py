@@ -17,7 +17,7 @@ def helix(residues: int) -> np.ndarray:
 def bundle(helices: int, residues: int, noise: float, seed: int) -> np.ndarray:
     """Helices side by side, 10 A apart, moved at random and in random order."""
     generator = np.random.default_rng(seed)
-    places = [helix(residues) + [10 * column, 10 * (column % 3), 0] for column in range(helices)]
+    places = [helix(residues) + np.array([10 * column, 10 * (column % 3), 0]) for column in range(helices)]
     points = np.concatenate(places)
     return generator.permutation(points + generator.normal(scale=noise, size=points.shape))
 
@@ -73,7 +73,7 @@ def test_strands_are_undecided():
     """A sheet of strands: 3.3 A rise, pleated, 4.8 A apart."""
     step = np.arange(12)
     strand = np.column_stack([3.3 * step, 0.95 * (-1.0) ** step, np.zeros(12)])
-    sheet = np.concatenate([strand + [0, 0, 4.8 * row] for row in range(8)])
+    sheet = np.concatenate([strand + np.array([0, 0, 4.8 * row]) for row in range(8)])
     assert handedness(sheet).hand == "undecided"
 
 
