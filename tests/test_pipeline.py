@@ -14,7 +14,8 @@ import cryo2struct
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.io.candidates import read_candidates
 from cryo2struct.objects import DensityMap, Entity, GridFrame, Sequences
-from cryo2struct.pipeline import BuildResult, Recorder, build, classify, save_run
+from cryo2struct.pipeline import BuildResult, build, classify, save_run
+from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
 
 ROOT = Path(__file__).parents[1]

@@ -52,6 +52,6 @@ def simulate(
         what += f", noise of seed {seed}"
         for name, half in zip(names, halves, strict=False):
             write_map(name, half, f"half map {what}")
-        whole = DensityMap((halves[0].values + halves[1].values) / 2, frame)
+        whole = DensityMap((halves[0].values + halves[1].values) / np.float32(2), frame)
     write_map(output, whole, what)
     print(output, *names, sep="\n")

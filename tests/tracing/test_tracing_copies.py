@@ -8,7 +8,8 @@ import pytest
 
 from cryo2struct import pipeline
 from cryo2struct.io.models import chain_names, model_from_trace
-from cryo2struct.objects import Candidates, DensityMap, Entity, GridFrame, Sequences
+from cryo2struct.objects import Candidates, DensityMap, Entity, GridFrame, Prediction, Sequences
+from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import copies_built, trace
 from cryo2struct.tracing.copies import MAX_COPIES
@@ -132,9 +133,13 @@ def test_sequence_longer_than_the_candidates(copies, monkeypatch):
     length = len(whole.entities[0].letters)
     assert len(part) < length
     sequences = Sequences((Entity("long", whole.entities[0].letters, copies, "protein"),))
-    monkeypatch.setattr(pipeline, "classify", lambda *_, **__: part)
     density = DensityMap(np.zeros((32, 32, 32), dtype=np.float32), GridFrame((32, 32, 32), np.ones(3), np.zeros(3)))
-    record = pipeline.Recorder()
+    nothing = Prediction(
+        density.frame, np.zeros((1, 3), int), np.eye(1, 4, dtype=np.float16), np.empty((0, 3), int), {}
+    )
+    found = pipeline.Found(nothing, part, mirrored=False)
+    monkeypatch.setattr(pipeline, "predict_and_pick", lambda *_, **__: found)
+    record = Recorder()
     result = pipeline.build(density, sequences, load_settings(), record=record)
     assert 50 <= len(result.trace) <= 60
     placed = result.trace.candidate >= 0
