@@ -90,10 +90,17 @@ def test_maps_and_the_mirrored_map_are_left(example, tmp_path):
     assert "open ca.mrc" in view
 
 
-QUICK = {"map.resolution": 2.6, "device": "cpu", "prediction.rotations": 1, "residues.rounds": 0}
+QUICK = {"map.resolution": 2.6, "device": "cpu", "prediction.rotations": 1, "residues.rounds": 0, "residues.pairs": 1}
 
 
-@pytest.mark.parametrize(("mirror", "hand"), [("no", "left"), ("yes", "right"), ("auto", "right")])
+@pytest.mark.parametrize(
+    ("mirror", "hand"),
+    [
+        ("auto", "right"),
+        pytest.param("no", "left", marks=pytest.mark.slow),
+        pytest.param("yes", "right", marks=pytest.mark.slow),
+    ],
+)
 def test_a_mirrored_map(example, mirror, hand):
     """Its candidates, flipped back, are those of the map itself."""
     density, _, result = example
@@ -110,10 +117,15 @@ def test_a_mirrored_map(example, mirror, hand):
 
 
 def test_a_map_that_is_not_mirrored(example):
-    density, _, result = example
+    _, _, result = example
     assert result.record.counts["handedness"]["hand"] == "right"
     assert not result.mirrored
     assert not any("left-handed" in warning for warning in result.record.warnings)
+
+
+@pytest.mark.slow
+def test_mirroring_what_is_not_mirrored(example):
+    density, _, _ = example
     record = Recorder()
     assert not predict_and_pick(density, load_settings(None, {**QUICK, "map.mirror": "auto"}), None, record).mirrored
     wrong = predict_and_pick(density, load_settings(None, {**QUICK, "map.mirror": "yes"}), None, record)
