@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cryo2struct import preflight
 from cryo2struct.completion import complete
-from cryo2struct.density.resample import mirrored, resample
+from cryo2struct.density.resample import VOXEL, mirrored, resample
 from cryo2struct.errors import NoCandidatesError
 from cryo2struct.io.candidates import write_candidates
 from cryo2struct.io.maps import write_map
@@ -223,7 +223,8 @@ def predict_and_pick(
         residue_network, residue_entry = load_residue_network(data_path("weights"), settings.residues.weights)
         record.counts["weights"] = [{key: e[key] for key in ("file", "sha256")} for e in (entry, residue_entry)]
     with record.step("prepare map"):
-        resampled = resample(density)
+        # A tile around what is looked at: nothing farther away is seen, and large boxes are mostly empty.
+        resampled = resample(region.crop(density, settings.prediction.tile * VOXEL))
         chosen = region.on(resampled.frame)
     options = settings.prediction
     seconds = estimate_seconds(network, chosen, options.tile, options.overlap, options.rotations, device)

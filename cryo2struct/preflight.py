@@ -50,6 +50,19 @@ class Region:
     wanted: NDArray[np.bool_] | None
     frame: GridFrame
 
+    def crop(self, density: DensityMap, margin: float) -> DensityMap:
+        """The part of the map that holds the region and `margin` angstrom around it."""
+        parts = []
+        for axis, (voxel, length) in enumerate(zip(density.frame.voxel[::-1], density.frame.shape, strict=True)):
+            (filled,) = np.nonzero(self.cells.any(axis=tuple({0, 1, 2} - {axis})))
+            around = int(np.ceil(margin / voxel))
+            first, last = filled[0] * self.factor - around, (filled[-1] + 1) * self.factor + around
+            parts.append(slice(max(int(first), 0), min(int(last), length)))
+        starts = [part.start for part in parts]
+        values = density.values[tuple(parts)]
+        shape = (values.shape[0], values.shape[1], values.shape[2])
+        return DensityMap(values, GridFrame(shape, density.frame.voxel, density.frame.to_xyz(starts)), density.header)
+
     def on(self, frame: GridFrame) -> NDArray[np.bool_]:
         """The region on another grid with the same axes, by the nearest voxel."""
         voxels = []
