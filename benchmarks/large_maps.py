@@ -37,7 +37,7 @@ def measure(map_file: Path, fasta: Path, rotations: int, folder: Path) -> tuple[
     """Seconds, peak memory in GB and residues built."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "cryo2struct.cli.main", "build", str(map_file), str(fasta), "-o", str(folder)]
-    subprocess.run([*command, "--set", f"prediction.rotations={rotations}"], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([*command, "--set", f"prediction.rotations={rotations}"], check=True, capture_output=True)
     seconds = time.perf_counter() - start
     record = json.loads((folder / "run.json").read_text())
     return seconds, max(step["peak_memory_gb"] for step in record["steps"]), record["counts"]["residues_built"]

@@ -1,5 +1,7 @@
 """What is seen in a map before it is predicted, against shapes, weights and tiles that are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from Bio.SeqUtils import molecular_weight
@@ -173,8 +175,12 @@ def test_tiles_are_those_of_the_prediction():
 
 def test_cost_grows_with_the_work():
     settings = load_settings()
-    small, large = (GridFrame((n,) * 3, np.ones(3), np.zeros(3)) for n in (64, 400))
-    assert 0.5 < preflight.expected_memory(small) < preflight.expected_memory(large) < 3
+    frames = [GridFrame((n,) * 3, np.ones(3), np.zeros(3)) for n in (64, 400)]
+    small, large = (preflight.Region(np.ones((16,) * 3, bool), f.shape[0] // 16, None, f) for f in frames)
+    middle = np.zeros((16,) * 3, bool)
+    middle[8, 8, 8] = True
+    costs = [preflight.expected_memory(r, settings) for r in (small, replace(large, cells=middle), large)]
+    assert 0.5 < costs[0] < costs[1] < costs[2] < 3
     one = preflight.expected_seconds(10, settings, 1, True)
     assert preflight.expected_seconds(10, settings, 2, True) == one / 2
     assert preflight.expected_seconds(20, settings, 1, False) > 2 * one

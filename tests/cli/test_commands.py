@@ -101,7 +101,7 @@ REFUSALS = [
     (["build", MAP, FASTA, "--copies", "three"], 2, "--copies"),
     (["build", MAP, FASTA, "--copies", "nobody=3"], 2, "nobody"),
     (["build", MAP, FASTA, "--origin", "left"], 2, "origin"),
-    (["build", MAP, FASTA, "--mirror", "left"], 2, "mirror"),
+    (["classify", MAP, "-o", "c.npz", "--mirror", "left"], 2, "mirror"),
     (["build", MAP, FASTA, "--max-voxels", "1000"], 3, "1000"),
     (["build", MAP, FASTA, "--mask", FASTA], 3, "seq.fasta"),
     (["build", MAP, FASTA, "--resolution", "20"], 3, "8 A"),
