@@ -26,7 +26,8 @@ from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import read_structure
 from cryo2struct.io.sequences import read_sequences
 from cryo2struct.objects import AMINO_ACIDS, BACKBONE_ATOMS, Entity, Prediction, Sequences, Trace
-from cryo2struct.pipeline import Recorder, predict_and_pick
+from cryo2struct.pipeline import predict_and_pick
+from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace
 
@@ -212,13 +213,14 @@ def main() -> None:
         print(map_path, file=sys.stderr, flush=True)
         target, letters, exact_trace, sequences = truth_of(read_structure(model_path))
         density, _ = read_map(map_path)
-        prediction, candidates = predict_and_pick(density, settings, None, Recorder())
+        found = predict_and_pick(density, settings, None, Recorder())
         region = regions(target, letters, bonds(target), points)
         built[group]["target"].append(region)
         exact[group]["target"].append(region)
-        judge(exact_trace, sequences, prediction, target, points, exact[group])
+        judge(exact_trace, sequences, found.prediction, target, points, exact[group])
         given = sequences if fasta is None else read_sequences(fasta)[0]
-        judge(trace(candidates, given, settings.tracing), given, prediction, target, points, built[group])
+        traced = trace(found.candidates, given, settings.tracing)
+        judge(traced, given, found.prediction, target, points, built[group])
     print_table(built, f"Built models, atoms of residues whose traced C-alpha is within {NEAR} A of a known one:")
     print_table(exact, "The known C-alphas completed with the same predictions:")
 

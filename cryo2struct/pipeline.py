@@ -1,74 +1,51 @@
-"""The order of the steps of `build`, what each took, and what is recorded of a run."""
+"""The order of the steps of `build`."""
 
 from __future__ import annotations
 
-import json
-import platform
-import resource
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct import preflight
 from cryo2struct.completion import complete
-from cryo2struct.density.resample import resample
+from cryo2struct.density.resample import VOXEL, mirrored, resample
 from cryo2struct.errors import NoCandidatesError
 from cryo2struct.io.candidates import write_candidates
+from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import chain_names, model_from_trace, write_confidence, write_mmcif, write_pdb
-from cryo2struct.io.outputs import sha256, write_text
+from cryo2struct.io.outputs import write_text
+from cryo2struct.io.views import view_script, write_prediction_maps
 from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Prediction, Sequences, Trace
+from cryo2struct.record import Recorder, save_record
 from cryo2struct.settings import Settings, data_path
 from cryo2struct.tracing import copies_built, doubt, trace
+from cryo2struct.tracing.handedness import handedness
 
-VIEW = """# ChimeraX: the map, and the model coloured by confidence
-open {map}
-open model.cif
-color bfactor #2 palette alphafold
-show #2 atoms
-style #2 stick
-volume #1 style mesh
-view
-"""
-VERSIONED = ("cryo2struct", "torch", "numpy", "scipy", "numba", "gemmi", "mrcfile")
+if TYPE_CHECKING:
+    import torch
+
+    from cryo2struct.networks.classifier import Classifier
+
+MIRRORED_MAP = "map_mirrored.mrc"
 
 
-@dataclass
-class Recorder:
-    """Seconds and peak memory of each step, counts and warnings; passes lines and progress on to whoever shows them.
+@dataclass(frozen=True)
+class Found:
+    """What the networks found.
 
     Attributes
     ----------
-    say : called with each line
-    progress : called with the name of a step, parts done and parts in all
+    prediction : Prediction
+    candidates : Candidates
+    mirrored : the map was flipped along x, about the middle of its box; both are in the frame of the flipped map
     """
 
-    say: Callable[[str], None] = lambda line: None
-    progress: Callable[[str, int, int], None] = lambda name, done, total: None
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    counts: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time the body as the step `name`."""
-        start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if platform.system() != "Darwin" else 2**30)
-        self.steps.append({"name": name, "seconds": round(seconds, 3), "peak_memory_gb": round(peak, 3)})
-        self.say(f"{name}: {seconds:.1f} s")
-
-    def warn(self, text: str) -> None:
-        """Record a warning and show it."""
-        self.warnings.append(text)
-        self.say(f"warning: {text}")
+    prediction: Prediction
+    candidates: Candidates
+    mirrored: bool
 
 
 @dataclass(frozen=True)
@@ -83,6 +60,8 @@ class BuildResult:
     backbone : Backbone
         One row per row of `trace`.
     candidates : Candidates
+    prediction : Prediction
+    mirrored : the model belongs to the map flipped along x
     coverage : chain name to residues built and in all
     record : Recorder
     """
@@ -91,6 +70,8 @@ class BuildResult:
     trace: Trace
     backbone: Backbone
     candidates: Candidates
+    prediction: Prediction
+    mirrored: bool
     coverage: dict[str, dict[str, int]]
     record: Recorder
 
@@ -117,7 +98,7 @@ def classify(
     ResourceError
         Weights or device cannot be used.
     """
-    return predict_and_pick(density, settings, mask, record or Recorder())[1]
+    return predict_and_pick(density, settings, mask, record or Recorder()).candidates
 
 
 def build(
@@ -151,15 +132,15 @@ def build(
     """
     record = record or Recorder()
     preflight.require_protein(sequences)
-    prediction, candidates = predict_and_pick(density_map, settings, mask, record)
+    found = predict_and_pick(density_map, settings, mask, record)
     with record.step("trace"):
-        traced = trace(candidates, sequences, settings.tracing)
+        traced = trace(found.candidates, sequences, settings.tracing)
     for line in copies_built(traced, sequences):
         record.warn(line)
     if (doubtful := doubt(traced, settings.tracing)) is not None:
         record.warn(doubtful)
     with record.step("complete"):
-        backbone = complete(traced, sequences, prediction)
+        backbone = complete(traced, sequences, found.prediction)
     with record.step("model"):
         model = model_from_trace(traced, sequences, backbone)
         coverage = _coverage(traced, sequences)
@@ -168,7 +149,7 @@ def build(
     record.counts["residues_built"] = built
     record.counts["residues_with_backbone"] = int(backbone.complete.sum())
     record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
-    return BuildResult(model, traced, backbone, candidates, coverage, record)
+    return BuildResult(model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record)
 
 
 def save_run(
@@ -178,6 +159,8 @@ def save_run(
     sequences: Sequences,
     settings: Settings,
     inputs: dict[str, Path],
+    *,
+    maps: bool = False,
 ) -> dict[str, Any]:
     """Write everything that a run leaves in its folder; run.json last, with the names of all files.
 
@@ -187,6 +170,7 @@ def save_run(
     result : BuildResult
     density, sequences, settings : what the model was built from
     inputs : name to path, for the record
+    maps : write the prediction as maps as well
 
     Returns
     -------
@@ -210,69 +194,25 @@ def save_run(
         record.warn(f"model.pdb is not written: {reason}; use model.cif")
     write_confidence(folder / "confidence.csv", result.trace, sequences, result.backbone)
     write_candidates(folder / "candidates.npz", result.candidates)
-    write_text(folder / "view.cxc", VIEW.format(map=json.dumps(str(inputs["map"].resolve()))))
+    shown, seen = str(inputs["map"].resolve()), write_prediction_maps(folder, result.prediction) if maps else []
+    if result.mirrored:
+        shown = MIRRORED_MAP
+        write_map(folder / shown, mirrored(density, density.frame), f"{inputs['map'].name}, flipped along x")
+        files.append(shown)
+        record.say(f"mirrored: the model belongs to {folder / shown}")
+    write_text(folder / "view.cxc", view_script(shown, seen))
+    files += seen
     return save_record(folder, record, settings, inputs, files, coverage=result.coverage)
-
-
-def save_record(
-    folder: Path, record: Recorder, settings: Settings, inputs: dict[str, Path], files: list[str], **more: Any
-) -> dict[str, Any]:
-    """Write run.json.
-
-    Parameters
-    ----------
-    folder : path
-    record : Recorder
-    settings : what the run was made with
-    inputs : name to path
-    files : names of all files that the run leaves in the folder
-    more : further entries
-
-    Returns
-    -------
-    The content of run.json.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
-    """
-    content = {
-        "program": "cryo2struct",
-        "files": files,
-        "inputs": {name: {"path": str(path.resolve()), "sha256": sha256(path)} for name, path in inputs.items()},
-        "settings": settings.model_dump(),
-        "versions": versions(),
-        "weights": record.counts.pop("weights"),
-        "steps": record.steps,
-        "counts": record.counts,
-        **more,
-        "warnings": record.warnings,
-    }
-    write_text(folder / "run.json", json.dumps(content, indent=1) + "\n")
-    return content
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, this program and the libraries it depends on."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a checkout that is not installed
-            found[name] = "not installed"
-    return found
 
 
 def predict_and_pick(
     density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder
-) -> tuple[Prediction, Candidates]:
+) -> Found:
     """What the network says of each occupied voxel, and the candidates in it; see `classify`."""
     # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
     from cryo2struct.networks.store import load_classifier, load_residue_network
     from cryo2struct.prediction.device import choose_device, describe_device
-    from cryo2struct.prediction.inference import estimate_seconds, predict
-    from cryo2struct.prediction.picking import pick_candidates
+    from cryo2struct.prediction.inference import estimate_seconds
     from cryo2struct.prediction.residues import refine_candidates
 
     with record.step("check map"):
@@ -283,12 +223,49 @@ def predict_and_pick(
         residue_network, residue_entry = load_residue_network(data_path("weights"), settings.residues.weights)
         record.counts["weights"] = [{key: e[key] for key in ("file", "sha256")} for e in (entry, residue_entry)]
     with record.step("prepare map"):
-        resampled = resample(density)
+        # A tile around what is looked at: nothing farther away is seen, and large boxes are mostly empty.
+        resampled = resample(region.crop(density, settings.prediction.tile * VOXEL))
         chosen = region.on(resampled.frame)
     options = settings.prediction
     seconds = estimate_seconds(network, chosen, options.tile, options.overlap, options.rotations, device)
     box = " x ".join(str(n) for n in density.frame.shape[::-1])
     record.say(f"{describe_device(device)}; box {box}, about {max(seconds, 1):.0f} s for the network")
+    mirror = settings.map.mirror == "yes"
+    while True:
+        if mirror:
+            resampled, chosen = mirrored(resampled, density.frame), chosen[:, :, ::-1]
+        prediction, candidates = _predict(resampled, chosen, network, settings, device, record)
+        # Before the residues are looked at: that network moves candidates to where right-handed proteins have them.
+        left = _is_left_handed(candidates, settings, record)
+        if mirror or not left or settings.map.mirror != "auto":
+            break
+        mirror = True
+    record.counts["mirrored"] = mirror
+    with record.step("look at residues"):
+        candidates = refine_candidates(
+            resampled,
+            candidates,
+            residue_network,
+            settings.residues,
+            device=device,
+            progress=lambda done, total: record.progress("look at residues", done, total),
+        )
+    return Found(prediction, candidates, mirror)
+
+
+def _predict(
+    resampled: DensityMap,
+    chosen: NDArray[np.bool_],
+    network: Classifier,
+    settings: Settings,
+    device: torch.device,
+    record: Recorder,
+) -> tuple[Prediction, Candidates]:
+    """The network over the chosen part of a map, and the candidates, at least one."""
+    from cryo2struct.prediction.inference import predict
+    from cryo2struct.prediction.picking import pick_candidates
+
+    options = settings.prediction
     with record.step("predict"):
         prediction = predict(
             resampled,
@@ -303,15 +280,6 @@ def predict_and_pick(
         )
     with record.step("pick candidates"):
         candidates = pick_candidates(prediction, settings.picking)
-    with record.step("look at residues"):
-        candidates = refine_candidates(
-            resampled,
-            candidates,
-            residue_network,
-            settings.residues,
-            device=device,
-            progress=lambda done, total: record.progress("look at residues", done, total),
-        )
     record.counts["voxels"] = int(np.prod(resampled.values.shape))
     record.counts["voxels_predicted"] = len(prediction.voxels)
     record.counts["candidates"] = len(candidates)
@@ -319,6 +287,19 @@ def predict_and_pick(
         raise _no_candidates(prediction.atoms[:, 1], record)
     record.say(f"{len(candidates)} C-alpha candidates")
     return prediction, candidates
+
+
+def _is_left_handed(candidates: Candidates, settings: Settings, record: Recorder) -> bool:
+    """Whether the helices among candidates are left-handed; that is recorded, and warned of."""
+    turns = handedness(candidates.xyz)
+    record.counts["handedness"] = {"hand": turns.hand, "right": turns.right, "left": turns.left}
+    if turns.hand == "left":
+        remedy = {"no": "build with --mirror yes", "yes": "build without --mirror", "auto": "mirrored, predicted again"}
+        record.warn(
+            f"map: left-handed ({turns.left} of {turns.left + turns.right} turns of helices): "
+            f"{remedy[settings.map.mirror]}"
+        )
+    return turns.hand == "left"
 
 
 def _look(

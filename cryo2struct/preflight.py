@@ -50,6 +50,24 @@ class Region:
     wanted: NDArray[np.bool_] | None
     frame: GridFrame
 
+    def box(self, margin: float) -> tuple[slice, ...]:
+        """Voxels (z, y, x) of the map that hold the region and `margin` angstrom around it."""
+        parts = []
+        for axis, (voxel, length) in enumerate(zip(self.frame.voxel[::-1], self.frame.shape, strict=True)):
+            filled = np.flatnonzero(self.cells.any(axis=tuple({0, 1, 2} - {axis})))
+            around = int(np.ceil(margin / voxel))
+            first, last = filled[0] * self.factor - around, (filled[-1] + 1) * self.factor + around
+            parts.append(slice(max(int(first), 0), min(int(last), length)))
+        return tuple(parts)
+
+    def crop(self, density: DensityMap, margin: float) -> DensityMap:
+        """The map in `box`."""
+        parts = self.box(margin)
+        values = density.values[parts]
+        shape = (values.shape[0], values.shape[1], values.shape[2])
+        origin = self.frame.to_xyz([part.start for part in parts])
+        return DensityMap(values, GridFrame(shape, self.frame.voxel, origin), density.header)
+
     def on(self, frame: GridFrame) -> NDArray[np.bool_]:
         """The region on another grid with the same axes, by the nearest voxel."""
         voxels = []
@@ -205,10 +223,11 @@ def expected_seconds(tiles: int, settings: Settings, threads: int, fast: bool) -
     return tiles * settings.prediction.rotations * size * (TILE_SECONDS_FAST if fast else TILE_SECONDS) / threads
 
 
-def expected_memory(frame: GridFrame) -> float:
-    """Peak memory of `build` in GB, about."""
-    voxels = float(np.prod(frame.shape))
-    return BASE_MEMORY + voxels * (MEMORY_PER_VOXEL + float(np.prod(frame.voxel)) * MEMORY_PER_CUBIC_ANGSTROM)
+def expected_memory(region: Region, settings: Settings) -> float:
+    """Peak memory of `build` in GB, about; for a region that is not empty."""
+    lengths = [part.stop - part.start for part in region.box(settings.prediction.tile * VOXEL)]
+    cropped = float(np.prod(lengths) * np.prod(region.frame.voxel))
+    return BASE_MEMORY + float(np.prod(region.frame.shape)) * MEMORY_PER_VOXEL + cropped * MEMORY_PER_CUBIC_ANGSTROM
 
 
 def _factor(voxels: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cryo2struct.errors import InputError, ResourceError, UsageError
 
@@ -43,7 +43,14 @@ class MapSettings(_Group):
     origin: Literal["auto", "header", "nstart", "zero"] = Field("auto", description="which header field places voxel 0")
     contour: float | None = Field(None, description="map units; voxels below are not predicted")
     resolution: float | None = Field(None, gt=0, description="A; estimated from the map when absent")
+    mirror: Literal["no", "yes", "auto"] = Field("no", description="build in the mirrored map; auto: if left-handed")
     max_voxels: int = Field(gt=0, description="larger maps are refused")
+
+    @field_validator("mirror", mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        """YAML reads the words no and yes as false and true."""
+        return {False: "no", True: "yes"}[value] if isinstance(value, bool) else value
 
 
 class PredictionSettings(_Group):

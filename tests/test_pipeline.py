@@ -4,17 +4,21 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import gemmi
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 import cryo2struct
+from cryo2struct.density.resample import mirrored
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.io.candidates import read_candidates
 from cryo2struct.objects import DensityMap, Entity, GridFrame, Sequences
-from cryo2struct.pipeline import BuildResult, Recorder, build, classify, save_run
+from cryo2struct.pipeline import BuildResult, build, classify, predict_and_pick, save_run
+from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +69,68 @@ def test_files_of_a_run(example, tmp_path):
         assert names == (backbone if atoms[residue.seqid.num] == "backbone" else ["CA"])
     assert content["counts"]["residues_with_backbone"] == list(atoms.values()).count("backbone") > 0
     assert "open model.cif" in (tmp_path / "view.cxc").read_text()
+
+
+def test_maps_and_the_mirrored_map_are_left(example, tmp_path):
+    density, sequences, result = example
+    inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
+    result.record.counts["weights"] = []
+    content = save_run(tmp_path, replace(result, mirrored=True), density, sequences, load_settings(), inputs, maps=True)
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written | {"run.log"} == set(content["files"])
+    assert written > {"ca.mrc", "confidence.mrc", "map_mirrored.mrc"}
+    flipped, _ = cryo2struct.read_map(tmp_path / "map_mirrored.mrc")
+    assert np.array_equal(flipped.values[:, :, ::-1], density.values)
+    np.testing.assert_allclose(flipped.frame.origin, density.frame.origin)
+    ca, _ = cryo2struct.read_map(tmp_path / "ca.mrc")
+    z, y, x = np.rint(ca.frame.to_index(result.candidates.xyz)).astype(int).T
+    assert np.median(ca.values[z, y, x]) > 20 * np.median(ca.values[ca.values > 0])
+    view = (tmp_path / "view.cxc").read_text()
+    assert 'open "map_mirrored.mrc"' in view
+    assert "open ca.mrc" in view
+
+
+QUICK = {"map.resolution": 2.6, "device": "cpu", "prediction.rotations": 1, "residues.rounds": 0, "residues.pairs": 1}
+
+
+@pytest.mark.parametrize(
+    ("mirror", "hand"),
+    [
+        ("auto", "right"),
+        pytest.param("no", "left", marks=pytest.mark.slow),
+        pytest.param("yes", "right", marks=pytest.mark.slow),
+    ],
+)
+def test_a_mirrored_map(example, mirror, hand):
+    """Its candidates, flipped back, are those of the map itself."""
+    density, _, result = example
+    record = Recorder()
+    flipped = mirrored(density, density.frame)
+    found = predict_and_pick(flipped, load_settings(None, {**QUICK, "map.mirror": mirror}), None, record)
+    assert record.counts["handedness"]["hand"] == hand
+    assert found.mirrored == record.counts["mirrored"] == (mirror != "no")
+    warned = [warning for warning in record.warnings if "left-handed" in warning]
+    assert len(warned) == (mirror != "yes")
+    assert ("--mirror yes" in "".join(warned)) == (mirror == "no")
+    near, _ = cKDTree(result.candidates.xyz).query(found.candidates.xyz)
+    assert (np.median(near) < 1.0) == (mirror != "no")
+
+
+def test_a_map_that_is_not_mirrored(example):
+    _, _, result = example
+    assert result.record.counts["handedness"]["hand"] == "right"
+    assert not result.mirrored
+    assert not any("left-handed" in warning for warning in result.record.warnings)
+
+
+@pytest.mark.slow
+def test_mirroring_what_is_not_mirrored(example):
+    density, _, _ = example
+    record = Recorder()
+    assert not predict_and_pick(density, load_settings(None, {**QUICK, "map.mirror": "auto"}), None, record).mirrored
+    wrong = predict_and_pick(density, load_settings(None, {**QUICK, "map.mirror": "yes"}), None, record)
+    assert wrong.mirrored
+    assert any("left-handed" in warning and "without --mirror" in warning for warning in record.warnings)
 
 
 def test_readme_example_runs(tmp_path, monkeypatch):

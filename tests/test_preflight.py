@@ -1,5 +1,7 @@
 """What is seen in a map before it is predicted, against shapes, weights and tiles that are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from Bio.SeqUtils import molecular_weight
@@ -51,6 +53,30 @@ def test_cells_are_means(shape, factor):
     for index in [(0, 0, 0), (3, 5, 7), tuple(n - 1 for n in cells)]:
         block = tuple(slice(i * factor, (i + 1) * factor) for i in index)
         assert binned[index] == pytest.approx(values[block].mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_the_cropped_map_holds_the_whole_region_and_its_margin(factor):
+    rng = np.random.default_rng(3)
+    frame = GridFrame((40, 36, 44), np.array([1.3, 1.2, 1.4]), np.array([4.0, -3.0, 9.0]))
+    density = DensityMap(rng.normal(size=frame.shape).astype(np.float32), frame)
+    cells = np.zeros([length // factor for length in frame.shape], bool)
+    part = tuple(slice(9 // factor, 21 // factor) for _ in range(3))
+    cells[part] = rng.random(cells[part].shape) < 0.3
+    region = preflight.Region(cells, factor, None, frame)
+    cropped = region.crop(density, 5.0)
+    first = np.rint(frame.to_index(cropped.frame.origin)).astype(int)
+    inside = tuple(slice(f, f + n) for f, n in zip(first, cropped.values.shape, strict=True))
+    np.testing.assert_array_equal(cropped.values, density.values[inside])
+    whole = region.on(frame)
+    np.testing.assert_array_equal(region.on(cropped.frame), whole[inside])
+    occupied_at = frame.to_xyz(np.argwhere(whole))
+    low, high = cropped.frame.origin, cropped.frame.to_xyz(np.array(cropped.values.shape) - 1)
+    assert (occupied_at.min(axis=0) - low >= 5.0 - 1e-9).all()
+    assert (high - occupied_at.max(axis=0) >= 5.0 - 1e-9).all()
+    assert cropped.values.size < density.values.size / 2
+    # A margin that reaches over the box: nothing is cut.
+    assert region.crop(density, 100.0).values.shape == frame.shape
 
 
 def test_region_on_another_grid_is_that_of_the_nearest_voxel():
@@ -149,8 +175,12 @@ def test_tiles_are_those_of_the_prediction():
 
 def test_cost_grows_with_the_work():
     settings = load_settings()
-    small, large = (GridFrame((n,) * 3, np.ones(3), np.zeros(3)) for n in (64, 400))
-    assert 0.5 < preflight.expected_memory(small) < preflight.expected_memory(large) < 3
+    frames = [GridFrame((n,) * 3, np.ones(3), np.zeros(3)) for n in (64, 400)]
+    small, large = (preflight.Region(np.ones((16,) * 3, bool), f.shape[0] // 16, None, f) for f in frames)
+    middle = np.zeros((16,) * 3, bool)
+    middle[8, 8, 8] = True
+    costs = [preflight.expected_memory(r, settings) for r in (small, replace(large, cells=middle), large)]
+    assert 0.5 < costs[0] < costs[1] < costs[2] < 3
     one = preflight.expected_seconds(10, settings, 1, True)
     assert preflight.expected_seconds(10, settings, 2, True) == one / 2
     assert preflight.expected_seconds(20, settings, 1, False) > 2 * one

@@ -16,11 +16,23 @@ def test_changes_overrule_the_file_and_the_file_the_defaults(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("picking.threshold", 2), ("picking.nonsense", 1), ("prediction.tile", 50), ("map.origin", "left")],
+    [
+        ("picking.threshold", 2),
+        ("picking.nonsense", 1),
+        ("prediction.tile", 50),
+        ("map.origin", "left"),
+        ("map.mirror", "left"),
+    ],
 )
 def test_wrong_values_are_refused_by_name(key, value):
     with pytest.raises(UsageError, match=key.split(".")[1]):
         load_settings(None, {key: value})
+
+
+@pytest.mark.parametrize(("word", "read"), [("no", "no"), ("yes", "yes"), ("auto", "auto"), ("'yes'", "yes")])
+def test_mirror_is_a_word_also_where_yaml_has_none(word, read):
+    key, value = parse_change(f"map.mirror={word}")
+    assert load_settings(None, {key: value}).map.mirror == read
 
 
 def test_wrong_files_are_refused(tmp_path):

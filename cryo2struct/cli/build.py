@@ -24,6 +24,7 @@ def build(
     contour: common.Contour = None,
     voxel_size: common.VoxelSize = None,
     origin: common.Origin = "auto",
+    mirror: common.Mirror = None,
     copies: common.Copies = None,
     max_voxels: common.MaxVoxels = None,
     device: common.Device = "auto",
@@ -31,6 +32,7 @@ def build(
     seed: common.Seed = 0,
     config: common.Config = None,
     change: common.Change = None,
+    maps: Annotated[bool, typer.Option("--maps", help="Leave the predictions as maps, as classify --maps.")] = False,
     force: Annotated[bool, typer.Option(help="Replace an earlier run in the output folder.")] = False,
     job: Annotated[
         Path | None,
@@ -47,12 +49,13 @@ def build(
             map__contour=contour,
             map__voxel_size=voxel_size,
             map__origin=origin,
+            map__mirror=mirror,
             map__max_voxels=max_voxels,
             device=device,
             threads=threads,
             seed=seed,
         )
-        run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console, control)
+        run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console, control, maps)
     print(folder / "model.cif")
 
 
@@ -74,14 +77,16 @@ def run(
     force: bool,
     console: common.Console,
     control: relion.JobControl,
+    maps: bool = False,
 ) -> None:
     """Check the inputs, build, and write the output folder; an earlier run stays as it was when something fails."""
     from cryo2struct import pipeline
     from cryo2struct.errors import NoCandidatesError
     from cryo2struct.io.outputs import check_folder, prepare_folder, write_text
     from cryo2struct.io.sequences import read_sequences
+    from cryo2struct.record import Recorder, save_record
 
-    record = pipeline.Recorder(say=control.polled(console.say), progress=control.polled(console.progress))
+    record = Recorder(say=control.polled(console.say), progress=control.polled(console.progress))
     inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
     check_folder(folder, force, inputs.values())
     with record.step("read"):
@@ -93,8 +98,8 @@ def run(
         result = pipeline.build(density, sequences, settings, mask=chosen, record=record)
     except NoCandidatesError:
         if not folder.exists() or not any(folder.iterdir()):
-            pipeline.save_record(prepare_folder(folder, force), record, settings, inputs, ["run.json"])
+            save_record(prepare_folder(folder, force), record, settings, inputs, ["run.json"])
         raise
     prepare_folder(folder, force, inputs.values())
-    pipeline.save_run(folder, result, density, sequences, settings, inputs)
+    pipeline.save_run(folder, result, density, sequences, settings, inputs, maps=maps)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")

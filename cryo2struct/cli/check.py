@@ -136,6 +136,6 @@ def describe_work(found: Look, settings: Settings) -> list[str]:
     return [
         f"device      {name}",
         f"network     {tiles} tiles in {options.rotations} rotations: {time}",
-        f"memory      about {preflight.expected_memory(found.region.frame):.1f} GB"
+        f"memory      about {preflight.expected_memory(found.region, settings):.1f} GB"
         + (f" of {free:.0f} GB free" if free is not None else ""),
     ]

@@ -25,6 +25,14 @@ Mask = Annotated[Path | None, typer.Option(help="Only its voxels above 0.5 are l
 Contour = Annotated[float | None, typer.Option(help="Voxels below this value are not predicted.")]
 VoxelSize = Annotated[float | None, typer.Option(help="Voxel size in A; overrules the header.")]
 Origin = Annotated[str, typer.Option(help="What places voxel 0: auto, header (ORIGIN), nstart or zero.")]
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        metavar="no|yes|auto",
+        help="yes: flip the map along x and write the flipped map as well, which the results belong to; "
+        "auto: only if its helices are left-handed.",
+    ),
+]
 MaxVoxels = Annotated[int | None, typer.Option(help="Refuse larger maps.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all cores when absent.")]

@@ -76,6 +76,15 @@ def resample(density: DensityMap, voxel: float = VOXEL, *, workers: int = -1) ->
     return DensityMap(values, GridFrame(shape, spacing, frame.origin), density.header)
 
 
+def mirrored(density: DensityMap, box: GridFrame) -> DensityMap:
+    """A map flipped along x about the middle of `box`: of its own frame, or of the map that it was resampled from."""
+    frame = density.frame
+    ends = [f.origin[0] + (f.shape[2] - 1) * f.voxel[0] for f in (frame, box)]
+    origin = np.array([box.origin[0] + ends[1] - ends[0], *frame.origin[1:]])
+    values = np.ascontiguousarray(density.values[:, :, ::-1])
+    return DensityMap(values, GridFrame(frame.shape, frame.voxel, origin), density.header)
+
+
 def plan_axis(samples: int, spacing: float, voxel: float) -> AxisPlan:
     """The shortest padding that gives the wanted voxel within `TOLERANCE`, or the one that comes nearest to it.
 

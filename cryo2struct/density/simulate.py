@@ -7,10 +7,58 @@ import numpy as np
 import scipy.fft
 
 from cryo2struct.density.fourier import frequencies
+from cryo2struct.errors import InputError, UsageError
 from cryo2struct.objects import DensityMap, FloatArray, GridFrame
 
 MARGIN = 8.0  # angstrom around the box in which atoms still reach into it, and which keeps its faces apart
 EDGE = 0.1  # of 1/resolution: half the width over which the low-pass filter falls
+SAMPLES = 3.0  # voxels per resolution unless told otherwise
+
+
+def box_around(
+    structure: gemmi.Structure, resolution: float, voxel: float | None, padding: float, max_voxels: int
+) -> GridFrame:
+    """Grid around the first model of a structure.
+
+    Voxel 0 lies at a whole number of voxels from 0 0 0, so that NSTART places the map; the edges have even lengths that
+    a Fourier transform is fast for.
+
+    Parameters
+    ----------
+    structure : gemmi.Structure
+        With at least one atom.
+    resolution : angstrom
+    voxel : angstrom, or None for a third of the resolution
+    padding : least distance of atoms and faces, angstrom
+    max_voxels : int
+
+    Raises
+    ------
+    UsageError
+        A length is out of its range.
+    InputError
+        The box would have more voxels than `max_voxels`.
+    """
+    voxel = resolution / SAMPLES if voxel is None else voxel
+    if not 0.5 <= resolution <= 20:
+        raise UsageError(f"--resolution {resolution}: give angstrom from 0.5 to 20")
+    coarsest = resolution / (2 * (1 + EDGE))
+    if not 0.1 <= voxel <= coarsest:
+        raise UsageError(
+            f"--voxel {voxel}: give angstrom from 0.1 to {coarsest:.3g}, as --resolution {resolution:g} needs"
+        )
+    if not 0 <= padding <= 200:
+        raise UsageError(f"--padding {padding}: give angstrom from 0 to 200")
+    places = np.array([site.atom.pos.tolist() for site in structure[0].all()])
+    first = np.floor((places.min(axis=0) - padding) / voxel)
+    lengths = np.ceil((places.max(axis=0) + padding) / voxel) - first + 1
+    x, y, z = (2 * scipy.fft.next_fast_len(int(np.ceil(length / 2)), real=True) for length in lengths)
+    if x * y * z > max_voxels:
+        raise InputError(
+            f"model: its box of {x}x{y}x{z} voxels has more than {max_voxels}; "
+            "give a larger --voxel, or raise --max-voxels"
+        )
+    return GridFrame((z, y, x), np.full(3, float(voxel)), first * voxel)
 
 
 def simulate(structure: gemmi.Structure, frame: GridFrame, resolution: float) -> DensityMap:

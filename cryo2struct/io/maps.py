@@ -47,6 +47,7 @@ LARGEST_SAMPLE = 4_000_000  # voxels that statistics are taken from
 WHOLE_STEP = 1e-3  # voxels
 SAME_VOXEL = 1e-3  # relative
 SAME_PLACE = 0.1  # voxels
+LABEL_BYTES = 80
 
 
 def read_map(
@@ -137,8 +138,8 @@ def read_mask(
     return DensityMap(values, frame, mask.header), warnings
 
 
-def write_map(path: str | os.PathLike[str], density_map: DensityMap) -> None:
-    """Write a map as float32 (mode 2), uncompressed.
+def write_map(path: str | os.PathLike[str], density_map: DensityMap, what: str = "") -> None:
+    """Write a map as float32 (mode 2), uncompressed; `what` it is goes into the second label of the header.
 
     The axes are in the order of the file that the map was read from, when its header says so. A map on the grid of
     that file keeps its sampling, NSTART and ORIGIN; another has NSTART where its origin is on whole voxels and ORIGIN
@@ -166,8 +167,10 @@ def write_map(path: str | os.PathLike[str], density_map: DensityMap) -> None:
             header.nxstart, header.nystart, header.nzstart = (nstart[axis - 1] for axis in axes)
             header.origin.x, header.origin.y, header.origin.z = origin
             header.label[:] = b""  # the label of mrcfile holds the time: the same map gives the same file
-            header.label[0] = b"cryo2struct"
-            header.nlabl = 1
+            labels = ["cryo2struct", *([what] if what else [])]
+            for number, label in enumerate(labels):
+                header.label[number] = label.encode("ascii", "replace")[:LABEL_BYTES]
+            header.nlabl = len(labels)
 
 
 def _same_grid(one: GridFrame, other: GridFrame) -> bool:

@@ -110,7 +110,7 @@ def check_folder(path: StrPath, force: bool, inputs: Iterable[StrPath] = ()) -> 
         if not any(folder.iterdir()):
             return []
         if not force:
-            raise OutputError(f"{folder}: is not empty; choose another folder, or --force to replace a run")
+            raise OutputError(f"{folder}: is not empty; choose another folder (build --force replaces a run)")
         earlier = [name for name in _earlier_files(folder) if name.is_file() or name.is_symlink()]
     except OSError as fault:
         raise OutputError(f"{folder}: cannot be used ({fault.strerror or fault}); choose another folder") from fault

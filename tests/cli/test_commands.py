@@ -14,6 +14,7 @@ import pytest
 
 from cryo2struct.cli.build import plain_name
 from cryo2struct.io.candidates import read_trace
+from cryo2struct.io.views import PREDICTION_MAPS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "emd_6272"
@@ -56,7 +57,10 @@ def test_demo_and_force(tmp_path):
 
 
 def test_classify_trace_evaluate(tmp_path):
-    assert run("classify", MAP, "-o", "c.npz", "--resolution", "2.6", cwd=tmp_path).returncode == 0
+    done = run("classify", MAP, "-o", "c.npz", "--resolution", "2.6", "--maps", "maps", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == set(PREDICTION_MAPS)
+    assert "maps" in refused(run("classify", MAP, "-o", "c.npz", "--maps", "maps", cwd=tmp_path), 4)
     done = run("trace", "c.npz", FASTA, "-o", "t.npz", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "number of copies unknown, 1 built; --copies emd_6272_VP6=M overrides" in done.stderr
@@ -97,6 +101,7 @@ REFUSALS = [
     (["build", MAP, FASTA, "--copies", "three"], 2, "--copies"),
     (["build", MAP, FASTA, "--copies", "nobody=3"], 2, "nobody"),
     (["build", MAP, FASTA, "--origin", "left"], 2, "origin"),
+    (["classify", MAP, "-o", "c.npz", "--mirror", "left"], 2, "mirror"),
     (["build", MAP, FASTA, "--max-voxels", "1000"], 3, "1000"),
     (["build", MAP, FASTA, "--mask", FASTA], 3, "seq.fasta"),
     (["build", MAP, FASTA, "--resolution", "20"], 3, "8 A"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryo2struct.density.resample import border_median, plan_axis, resample
+from cryo2struct.density.resample import border_median, mirrored, plan_axis, resample
 from cryo2struct.objects import DensityMap, GridFrame
 
 voxels = st.floats(0.5, 2.2)
@@ -124,3 +124,16 @@ def test_border_median_is_the_solvent_level() -> None:
     values = np.full((10, 10, 10), 0.3)
     values[2:8, 2:8, 2:8] = 5
     assert border_median(values) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("voxel", [0.83, 1.0, 1.37])
+def test_mirrored_about_the_box_of_the_input(voxel: float) -> None:
+    """A blob comes to lie at the mirrored place, whether the map is resampled before or after."""
+    frame = GridFrame((30, 34, 41), np.full(3, voxel), np.array([-20.0, 3.0, 11.0]))
+    centre = frame.to_xyz([14, 18, 11])
+    density = DensityMap(gaussian(frame, centre, 2.0).astype(np.float32), frame)
+    wanted = centre.copy()
+    wanted[0] = 2 * frame.to_xyz([0, 0, 20])[0] - centre[0]
+    for flipped in (mirrored(density, frame), resample(mirrored(density, frame)), mirrored(resample(density), frame)):
+        np.testing.assert_allclose(flipped.values, gaussian(flipped.frame, wanted, 2.0), atol=1e-2)
+    np.testing.assert_array_equal(mirrored(mirrored(density, frame), frame).values, density.values)

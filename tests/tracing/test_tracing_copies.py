@@ -9,6 +9,7 @@ import pytest
 from cryo2struct import pipeline
 from cryo2struct.io.models import chain_names, model_from_trace
 from cryo2struct.objects import Candidates, DensityMap, Entity, GridFrame, Prediction, Sequences
+from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import copies_built, trace
 from cryo2struct.tracing.copies import MAX_COPIES
@@ -136,8 +137,9 @@ def test_sequence_longer_than_the_candidates(copies, monkeypatch):
     nothing = Prediction(
         density.frame, np.zeros((1, 3), int), np.eye(1, 4, dtype=np.float16), np.empty((0, 3), int), {}
     )
-    monkeypatch.setattr(pipeline, "predict_and_pick", lambda *_: (nothing, part))
-    record = pipeline.Recorder()
+    found = pipeline.Found(nothing, part, mirrored=False)
+    monkeypatch.setattr(pipeline, "predict_and_pick", lambda *_, **__: found)
+    record = Recorder()
     result = pipeline.build(density, sequences, load_settings(), record=record)
     assert 50 <= len(result.trace) <= 60
     placed = result.trace.candidate >= 0
