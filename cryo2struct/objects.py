@@ -7,7 +7,7 @@ input map.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -146,6 +146,11 @@ class Candidates:
     n_xyz: FloatArray | None = None
     c_xyz: FloatArray | None = None
     attention: FloatArray | None = None
+
+    def chosen(self, rows: NDArray[np.bool_] | IntArray) -> Candidates:
+        """These rows of all arrays."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Candidates(**{name: value if value is None else value[rows] for name, value in values.items()})
 
     def __len__(self) -> int:
         return len(self.xyz)

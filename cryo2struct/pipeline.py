@@ -250,6 +250,10 @@ def predict_and_pick(
             device=device,
             progress=lambda done, total: record.progress("look at residues", done, total),
         )
+    record.counts["candidates"] = len(candidates)
+    if len(candidates) == 0:
+        raise _no_candidates(prediction.atoms[:, 1], record)
+    record.say(f"{len(candidates)} C-alpha candidates")
     return Found(prediction, candidates, mirror)
 
 
@@ -261,7 +265,7 @@ def _predict(
     device: torch.device,
     record: Recorder,
 ) -> tuple[Prediction, Candidates]:
-    """The network over the chosen part of a map, and the candidates, at least one."""
+    """The voxel network over the chosen part of a map, and what may be candidates."""
     from cryo2struct.prediction.inference import predict
     from cryo2struct.prediction.picking import pick_candidates
 
@@ -282,16 +286,13 @@ def _predict(
         candidates = pick_candidates(prediction, settings.picking)
     record.counts["voxels"] = int(np.prod(resampled.values.shape))
     record.counts["voxels_predicted"] = len(prediction.voxels)
-    record.counts["candidates"] = len(candidates)
-    if len(candidates) == 0:
-        raise _no_candidates(prediction.atoms[:, 1], record)
-    record.say(f"{len(candidates)} C-alpha candidates")
+    record.counts["candidates_of_voxels"] = len(candidates)
     return prediction, candidates
 
 
 def _is_left_handed(candidates: Candidates, settings: Settings, record: Recorder) -> bool:
     """Whether the helices among candidates are left-handed; that is recorded, and warned of."""
-    turns = handedness(candidates.xyz)
+    turns = handedness(candidates.xyz[candidates.ca_prob >= settings.residues.threshold])
     record.counts["handedness"] = {"hand": turns.hand, "right": turns.right, "left": turns.left}
     if turns.hand == "left":
         remedy = {"no": "build with --mirror yes", "yes": "build without --mirror", "auto": "mirrored, predicted again"}

@@ -82,6 +82,14 @@ class ResidueSettings(_Group):
     rounds: int = Field(ge=0, description="times that the likely frames are seen again from corrected positions")
     kept: int = Field(ge=1, description="frames per candidate that are seen again")
     batch: int = Field(ge=1, description="frames per pass")
+    threshold: float = Field(
+        ge=0, le=1, description="smallest presence probability of a candidate, both networks joined"
+    )
+    presence_weight: float = Field(ge=0, description="calibration: factor of the residue network's presence log odds")
+    voxel_presence_weight: float = Field(
+        ge=0, description="calibration: factor of the voxel network's presence log odds"
+    )
+    presence_offset: float = Field(description="calibration: offset of the joined presence log odds")
     weight: float = Field(ge=0, description="calibration: exponent of the residue network's type probabilities")
     voxel_weight: float = Field(ge=0, description="calibration: exponent of the voxel network's type probabilities")
 

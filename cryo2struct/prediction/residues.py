@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
 
-from cryo2struct.networks.residue import ResidueNetwork, residue_frames, sample_patches
+from cryo2struct.networks.residue import NOTHING, ResidueNetwork, residue_frames, sample_patches
 from cryo2struct.objects import Candidates, DensityMap, FloatArray, IntArray
 from cryo2struct.prediction.device import arithmetic_type
 from cryo2struct.settings import ResidueSettings
@@ -58,7 +58,8 @@ def refine_candidates(
     Each candidate is seen in both directions of every pair of neighbours that could be its next and previous C-alpha,
     and, as a last resort, of the directions that the voxel network predicted. The most likely frames are then seen
     again from where the network puts the C-alphas. Types are the mean over the frames, weighted by the probability
-    that the frame is right, multiplied with those of the voxel network.
+    that the frame is right, multiplied with those of the voxel network; presence joins the log odds of both networks.
+    Candidates below the threshold are dropped.
 
     Parameters
     ----------
@@ -173,12 +174,17 @@ def _joined(
         index = (best.centre + best.outward(name) / spacing).double().cpu().numpy()
         return np.asarray(density.frame.to_xyz(index[:, ::-1]))
 
+    nothing = best.heads["frame"][:, NOTHING].double().cpu().numpy()
+    log_odds = settings.presence_weight * _log_odds(1 - nothing)
+    log_odds += settings.voxel_presence_weight * _log_odds(np.asarray(candidates.ca_prob, dtype=np.float64))
+    presence = 1 / (1 + np.exp(-(log_odds + settings.presence_offset)))
     log_types = settings.weight * np.log(mean(seen.heads["aa"]) + 1e-6)
     log_types += settings.voxel_weight * np.log(np.asarray(candidates.aa_prob, dtype=np.float64) + 1e-6)
     types = np.exp(log_types - log_types.max(axis=1, keepdims=True))
-    return replace(
+    refined = replace(
         candidates,
         xyz=placed("ca"),
+        ca_prob=presence,
         aa_prob=types / types.sum(axis=1, keepdims=True),
         next_vec=best.outward("next").double().cpu().numpy(),
         prev_vec=best.outward("prev").double().cpu().numpy(),
@@ -186,3 +192,9 @@ def _joined(
         n_xyz=placed("n"),
         c_xyz=placed("c"),
     )
+    return refined.chosen(presence >= settings.threshold)
+
+
+def _log_odds(probability: FloatArray) -> FloatArray:
+    bounded = np.clip(probability, 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(bounded / (1 - bounded)))

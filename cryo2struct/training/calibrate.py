@@ -3,8 +3,9 @@
     python -m cryo2struct.training.calibrate --pack PACK --map MAP --model MODEL
 
 Fits what is called calibration in configs/build.yaml on one experimental map that was not trained on and on simulated
-crops of the pack's calibration structures, both with the same weight: slope and offset of the presence log odds
-(Platt 1999), and the exponents with which the types of the two networks are multiplied.
+crops of the pack's calibration structures, both with the same weight: slope and offset of the voxel network's presence
+log odds (Platt 1999), the factors and the offset with which the presence log odds of both networks are summed, and the
+exponents with which their types are multiplied.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax, logit
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.density.normalise import occupied
@@ -28,8 +29,8 @@ from cryo2struct.errors import Cryo2StructError
 from cryo2struct.evaluation.ca import Points, ca_points, pair_points, points_of
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import read_structure
-from cryo2struct.objects import Candidates, DensityMap, FloatArray, GridFrame, IntArray
-from cryo2struct.prediction.find import Networks, find_candidates, load_networks
+from cryo2struct.objects import DensityMap, FloatArray, GridFrame, IntArray
+from cryo2struct.prediction.find import Found, Networks, find_candidates, load_networks
 from cryo2struct.settings import Settings, data_path, load_settings
 from cryo2struct.training.crops import CROP, CropStream, simulate
 
@@ -45,7 +46,7 @@ class Picked:
 
     Attributes
     ----------
-    log_odds : (N,) uncalibrated presence log odds
+    log_odds : (2, N) uncalibrated presence log odds of the residue and the voxel network
     right : (N,) 1 where there is a C-alpha
     type_log_prob : (2, M, 20) log probabilities, by the residue and the voxel network, of the candidates that are right
         and whose type is known
@@ -63,30 +64,29 @@ class Picked:
 def uncalibrated(settings: Settings) -> Settings:
     """The settings with all candidates kept and nothing calibrated."""
     picking = settings.picking.model_copy(update={"threshold": 0.05, "presence_slope": 1.0, "presence_offset": 0.0})
-    residues = settings.residues.model_copy(update={"weight": 1.0, "voxel_weight": 0.0})
+    alone = {"threshold": 0.0, "presence_weight": 1.0, "voxel_presence_weight": 0.0, "presence_offset": 0.0}
+    residues = settings.residues.model_copy(update=alone | {"weight": 1.0, "voxel_weight": 0.0})
     return settings.model_copy(update={"picking": picking, "residues": residues})
 
 
-def candidates_of(networks: Networks, density: DensityMap, settings: Settings) -> tuple[Candidates, FloatArray]:
-    """Candidates in a map of about 1 A with the residue network's types, and the voxel network's types (N, 20)."""
-    found = find_candidates(density, occupied(density.values), networks, settings, torch.device("cpu"))
-    return found.candidates, found.picked.aa_prob
+def find_all(networks: Networks, density: DensityMap, settings: Settings) -> Found:
+    """Candidates in a map of about 1 A, row for row as either network alone sees them."""
+    return find_candidates(density, occupied(density.values), networks, settings, torch.device("cpu"))
 
 
-def compare(
-    candidates: Candidates, voxel_types: FloatArray, truth: Points, inside: NDArray[np.bool_] | None = None
-) -> Picked:
+def compare(found: Found, truth: Points, inside: NDArray[np.bool_] | None = None) -> Picked:
     """Pair candidates with the known C-alphas; `inside` (N,) selects the candidates that count."""
+    candidates = found.candidates
     pairs, _ = pair_points(points_of(candidates), truth, RIGHT)
     right = np.zeros(len(candidates))
     right[pairs[:, 0]] = 1
     chosen = np.ones(len(candidates), dtype=bool) if inside is None else inside
     known = pairs[(truth.types[pairs[:, 1]] >= 0) & chosen[pairs[:, 0]]]
-    probability = np.clip(candidates.ca_prob, 1e-6, 1 - 1e-6)
+    both = (candidates, found.picked)
     return Picked(
-        np.log(probability / (1 - probability))[chosen],
+        logit(np.clip([c.ca_prob[chosen] for c in both], 1e-6, 1 - 1e-6)),
         right[chosen],
-        np.log(np.stack([candidates.aa_prob[known[:, 0]], voxel_types[known[:, 0]]]) + 1e-6),
+        np.log(np.stack([c.aa_prob[known[:, 0]] for c in both]) + 1e-6),
         truth.types[known[:, 1]],
         len(truth.xyz),
     )
@@ -114,7 +114,7 @@ def crops_with_truth(pack: StructurePack, count: int) -> Iterator[tuple[DensityM
 def join(parts: list[Picked]) -> Picked:
     """All parts as one."""
     return Picked(
-        np.concatenate([p.log_odds for p in parts]),
+        np.concatenate([p.log_odds for p in parts], axis=1),
         np.concatenate([p.right for p in parts]),
         np.concatenate([p.type_log_prob for p in parts], axis=1),
         np.concatenate([p.types for p in parts]),
@@ -122,18 +122,17 @@ def join(parts: list[Picked]) -> Picked:
     )
 
 
-def fit_presence(sets: list[Picked]) -> tuple[float, float]:
-    """Slope and offset of the presence log odds of highest likelihood, each set with the same weight."""
+def fit_presence(right: list[FloatArray], features: list[FloatArray]) -> FloatArray:
+    """Factors of the features (k, N) and an offset that make presence log odds of highest likelihood.
+
+    `right` and `features` hold one array per set; each set has the same weight.
+    """
 
     def cost(x: FloatArray) -> float:
-        losses = []
-        for part in sets:
-            signed = (2 * part.right - 1) * (x[0] * part.log_odds + x[1])
-            losses.append(np.logaddexp(0, -signed).mean())
-        return float(np.mean(losses))
+        pairs = zip(right, features, strict=True)
+        return float(np.mean([np.logaddexp(0, -(2 * r - 1) * (x[:-1] @ f + x[-1])).mean() for r, f in pairs]))
 
-    slope, offset = minimize(cost, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return float(slope), float(offset)
+    return np.asarray(minimize(cost, np.r_[np.full(len(features[0]), 1.0), 0.0], method="Nelder-Mead").x)
 
 
 def joined_types(picked: Picked, weights: FloatArray) -> FloatArray:
@@ -153,9 +152,9 @@ def fit_type_weights(sets: list[Picked]) -> FloatArray:
     return np.asarray(np.exp(minimize(cost, np.log([0.7, 0.5]), method="Nelder-Mead").x))
 
 
-def report(name: str, picked: Picked, slope: float, offset: float, weights: FloatArray) -> None:
+def report(name: str, picked: Picked, log_odds: FloatArray, weights: FloatArray) -> None:
     """Recall and precision over thresholds of the calibrated presence, and the mean presence beside the precision."""
-    presence = 1 / (1 + np.exp(-(slope * picked.log_odds + offset)))
+    presence = expit(log_odds)
     right = [
         (joined_types(picked, np.array(w)).argmax(axis=1) == picked.types).mean() for w in (weights, (1, 0), (0, 1))
     ]
@@ -183,24 +182,30 @@ def main() -> int:
         networks = load_networks(options.weights or data_path("weights"), settings)
         density, _ = read_map(options.map)
         truth = ca_points(read_structure(options.model))
-        on_map = compare(*candidates_of(networks, resample(density), settings), truth)
+        on_map = compare(find_all(networks, resample(density), settings), truth)
         simulated = []
         for crop, truth in crops_with_truth(StructurePack(options.pack), options.crops):
-            found, voxel_types = candidates_of(networks, crop, settings)
-            inside = np.asarray(((found.xyz > EDGE) & (found.xyz < CROP - EDGE)).all(axis=1))
-            part = compare(found, voxel_types, truth, inside)
+            found = find_all(networks, crop, settings)
+            xyz = found.candidates.xyz
+            part = compare(found, truth, np.asarray(((xyz > EDGE) & (xyz < CROP - EDGE)).all(axis=1)))
             part.residues = int(((truth.xyz > EDGE) & (truth.xyz < CROP - EDGE)).all(axis=1).sum())
             simulated.append(part)
     except Cryo2StructError as error:
         print(f"cryo2struct: {error}", file=sys.stderr)
         return error.exit_code
     sets = [on_map, join(simulated)]
-    slope, offset = fit_presence(sets)
+    right = [part.right for part in sets]
+    slope, offset = fit_presence(right, [part.log_odds[1:] for part in sets])
+    features = [np.stack([part.log_odds[0], slope * part.log_odds[1] + offset]) for part in sets]
+    presence = fit_presence(right, features)
     weights = fit_type_weights(sets)
     print(f"picking.presence_slope: {slope:.3f}\npicking.presence_offset: {offset:.3f}")
+    print(f"residues.presence_weight: {presence[0]:.3f}\nresidues.voxel_presence_weight: {presence[1]:.3f}")
+    print(f"residues.presence_offset: {presence[2]:.3f}")
     print(f"residues.weight: {weights[0]:.3f}\nresidues.voxel_weight: {weights[1]:.3f}\n")
-    for name, picked in zip(("experimental map", "simulated crops"), sets, strict=True):
-        report(name, picked, slope, offset, weights)
+    for name, picked, values in zip(("experimental map", "simulated crops"), sets, features, strict=True):
+        report(f"{name}, voxel network alone", picked, values[1], weights)
+        report(f"{name}, both networks", picked, presence[:2] @ values + presence[2], weights)
     return 0
 
 

@@ -44,8 +44,8 @@ def _tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _residue_task_losses(network: nn.Module, density: Tensor, batch: CropBatch) -> dict[str, Tensor]:
-    framed = draw_frames(batch)
-    return residue_losses(network(cut_patches(density, batch, framed)), batch, framed)
+    framed = draw_frames(batch, density)
+    return residue_losses(network(cut_patches(density, framed)), batch, framed)
 
 
 TASKS = {
