@@ -69,7 +69,7 @@ class PickingSettings(_Group):
     smoothing: float = Field(ge=0, description="Gaussian before maxima are sought, voxels")
     separation: float = Field(gt=0, description="smallest distance of two candidates, A")
     radius: float = Field(gt=0, description="radius of the probability-weighted centre, A")
-    threshold: float = Field(ge=0, le=1, description="smallest presence probability of a candidate")
+    threshold: float = Field(ge=0, le=1, description="smallest presence probability that is looked at again")
     presence_slope: float = Field(description="calibration: slope of the presence log odds")
     presence_offset: float = Field(description="calibration: offset of the presence log odds")
 
@@ -82,14 +82,10 @@ class ResidueSettings(_Group):
     rounds: int = Field(ge=0, description="times that the likely frames are seen again from corrected positions")
     kept: int = Field(ge=1, description="frames per candidate that are seen again")
     batch: int = Field(ge=1, description="frames per pass")
-    threshold: float = Field(
-        ge=0, le=1, description="smallest presence probability of a candidate, both networks joined"
-    )
-    presence_weight: float = Field(ge=0, description="calibration: factor of the residue network's presence log odds")
-    voxel_presence_weight: float = Field(
-        ge=0, description="calibration: factor of the voxel network's presence log odds"
-    )
-    presence_offset: float = Field(description="calibration: offset of the joined presence log odds")
+    threshold: float = Field(ge=0, le=1, description="smallest presence probability that a candidate keeps")
+    presence_weight: float = Field(ge=0, description="calibration: factor of the residue network's log odds")
+    voxel_presence_weight: float = Field(ge=0, description="calibration: factor of the voxel network's log odds")
+    presence_offset: float = Field(description="calibration: offset of the summed log odds")
     weight: float = Field(ge=0, description="calibration: exponent of the residue network's type probabilities")
     voxel_weight: float = Field(ge=0, description="calibration: exponent of the voxel network's type probabilities")
 

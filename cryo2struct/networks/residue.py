@@ -17,8 +17,8 @@ from cryo2struct.networks.blocks import ResidualBlock, space_to_depth
 
 RESIDUE_HEADS = {"aa": 20, "ss": 3, "frame": 4, "ca": 3, "n": 3, "c": 3, "o": 3, "next": 3, "prev": 3}
 """Heads and their channels: types, secondary structure (coil, helix, strand), whether the frame is right, reversed or
-wrong, or there is no residue (logits); positions of CA, N, C, O from the frame's origin in angstrom and directions to the next and previous
-CA, in the axes of the frame."""
+wrong, or there is no residue (logits); positions of CA, N, C, O from the frame's origin in angstrom and directions to
+the next and previous CA, in the axes of the frame."""
 
 RIGHT, REVERSED, WRONG, NOTHING = 0, 1, 2, 3
 """Kinds of frames: that of the residue, the same seen from its end, with a wrong neighbour, and of no residue."""
