@@ -149,8 +149,8 @@ class Candidates:
 
     def chosen(self, rows: NDArray[np.bool_] | IntArray) -> Candidates:
         """These rows of all arrays."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Candidates(**{name: value if value is None else value[rows] for name, value in values.items()})
+        arrays: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Candidates(**{name: None if array is None else array[rows] for name, array in arrays.items()})
 
     def __len__(self) -> int:
         return len(self.xyz)
