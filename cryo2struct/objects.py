@@ -7,7 +7,7 @@ input map.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -149,8 +149,8 @@ class Candidates:
 
     def chosen(self, rows: NDArray[np.bool_] | IntArray) -> Candidates:
         """These rows of all arrays."""
-        arrays: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Candidates(**{name: None if array is None else array[rows] for name, array in arrays.items()})
+        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: array[rows] for name, array in arrays.items() if array is not None})
 
     def __len__(self) -> int:
         return len(self.xyz)
