@@ -135,11 +135,12 @@ def _empty_frames(batch: CropBatch, density: Tensor, random: _Random) -> FramedR
 
 def _empty_maxima(batch: CropBatch, density: Tensor, alphas: Tensor, random: _Random) -> tuple[Tensor, Tensor]:
     """Crop (n,) and place (n, 3) of maxima that are far from C-alphas and from atoms outside the zone; strong ones
-    are drawn more often."""
+    and those in what is no protein are drawn more often."""
     highest = functional.max_pool3d(density, 3, stride=1, padding=1)
     peaks = torch.nonzero((density == highest)[:, 0] & (density[:, 0] > 0.5))
     lot = -torch.log(-torch.log(random.uniform(len(peaks)).clamp(1e-6, 1 - 1e-6)))
-    peaks = peaks[torch.argsort(density[:, 0][tuple(peaks.T)] + lot, descending=True)]
+    nonprotein = batch.filled[(peaks[:, 0], *(peaks[:, 1:] // 2).T)] == 2
+    peaks = peaks[torch.argsort(density[:, 0][tuple(peaks.T)] + 2 * nonprotein + lot, descending=True)]
     rows = _first_of_each(peaks[:, 0], 4 * PEAKS)
     crop, place = peaks[rows, 0], peaks[rows, 1:].flip(1).float()
     outside = ~batch.atom_kept
