@@ -35,6 +35,7 @@ def step(self, batch, density):
     return original(self, batch, density)
 
 module.Trainer.train_step = step
+module.leave = lambda place: None  # the same connection serves all three
 for name, breaking, expected in (("whole", False, 0), ("broken", True, 130), ("broken", False, 0)):
     arguments = ["--config", config, "--run", f"{folder}/{name}", "--device", "cpu", "--threads", "1"]
     assert module.main(arguments) == expected
