@@ -24,8 +24,10 @@ import yaml
 from torch import Tensor
 
 from cryo2struct.dataset.pack import StructurePack
-from cryo2struct.errors import Cryo2StructError, InputError, InternalError, UsageError
+from cryo2struct.errors import Cryo2StructError, InputError, InternalError, OutputError, ResourceError, UsageError
 from cryo2struct.networks.store import save_weights
+from cryo2struct.prediction.device import is_out_of_memory
+from cryo2struct.training.checkpoint import fill, fill_optimiser, read_checkpoint, write_checkpoint
 from cryo2struct.training.crops import CropBatch, simulate
 from cryo2struct.training.processes import (
     Interruption,
@@ -107,13 +109,16 @@ class Trainer:
         self.config = config
         self.run = run
         self.place = place
-        run.mkdir(parents=True, exist_ok=True)
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"--run {run}: cannot be made ({error.strerror}): give another folder") from error
         self.fabric = start_fabric(device, place)
         torch.manual_seed(config["seed"])
         self.task = TASKS[config["task"]]
         network = self.task.build(config["network"])
         if restart_weights is not None:
-            network.load_state_dict(self.task.load(restart_weights).state_dict())
+            fill(network, self.task.load(restart_weights).state_dict(), restart_weights)
         network = self.task.place(network, self.fabric.device)
         self.ema = {k: v.detach().clone().to(self.fabric.device) for k, v in network.state_dict().items()}
         decay = [p for p in network.parameters() if p.ndim > 1]
@@ -142,28 +147,16 @@ class Trainer:
             "seconds": self.seconds,
             "processes": self.processes,
         }
-        temporary = self.run / f"{CHECKPOINT}.tmp"
-        torch.save(state, temporary)
-        os.replace(temporary, self.run / CHECKPOINT)
+        write_checkpoint(self.run / CHECKPOINT, state)
 
     def resume(self) -> bool:
-        """Continue from the run's checkpoint; False when there is none.
-
-        Raises
-        ------
-        InputError
-            The checkpoint was made with another configuration.
-        """
+        """Continue from the run's checkpoint, see `read_checkpoint`; False when there is none."""
         path = self.run / CHECKPOINT
         if not path.is_file():
             return False
-        state = torch.load(path, map_location=self.fabric.device, weights_only=True)
-        if state["config"] != fixed_part(self.config):
-            raise InputError(
-                f"{path}: was made with another configuration: use a new --run folder or --weights-only-restart"
-            )
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        state = read_checkpoint(path, fixed_part(self.config), self.fabric.device)
+        fill(self.network, state["network"], path)
+        fill_optimiser(self.optimiser, state["optimiser"], path)
         self.ema, self.step, self.seconds = state["ema"], state["step"], state["seconds"]
         self.processes = state.get("processes", 1)
         return True
@@ -320,7 +313,12 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
     parser.add_argument("--run", type=Path, default=Path("runs/classifier"), help="folder of checkpoint and metrics")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=max(1, (os.cpu_count() or 1) // Place.here().local_count),
+        help="of the CPU, per process (default: %(default)s)",
+    )
     parser.add_argument("--weights-only-restart", type=Path, metavar="FOLDER", help="start from exported weights")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="export the newest checkpoint and stop")
     options = parser.parse_args(arguments)
@@ -338,15 +336,23 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
             export_to=options.export,
         )
     except Cryo2StructError as error:
-        of_many = f"process {Place.here().rank}: " if Place.here().count > 1 else ""
-        print(f"cryo2struct: {of_many}{error}", file=sys.stderr)
-        return error.exit_code
+        return _refuse(error)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _refuse(ResourceError("not enough memory: lower optimiser.batch (in a new --run) or data.workers"))
     except KeyboardInterrupt:
         print("cryo2struct: interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     finally:
         leave(Place.here())
     return 0
+
+
+def _refuse(error: Cryo2StructError) -> int:
+    of_many = f"process {Place.here().rank}: " if Place.here().count > 1 else ""
+    print(f"cryo2struct: {of_many}{error}", file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":
