@@ -215,7 +215,7 @@ class Trainer:
             writer = csv.writer(handle)
             if new:
                 writer.writerow(["step", "name", "value"])
-            writer.writerows([self.step, name, f"{value:.5g}"] for name, value in values.items())
+            writer.writerows([self.step, name, f"{value:.7g}"] for name, value in values.items())
         print(f"step {self.step}", *(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
 
 
@@ -279,30 +279,39 @@ def train(
 
 
 def _steps(trainer: Trainer, loader: Iterable[Any], pack: StructurePack, interruption: Interruption) -> None:
-    config = trainer.config
+    config, fabric = trainer.config, trainer.fabric
     last_checkpoint = last = time.monotonic()
     since: list[dict[str, float]] = []
-    for batch, density, _ in loader:
+    made, learned = 0.0, 0.0
+    for batch, density, seconds in loader:
         if trainer.step >= config["optimiser"]["steps"]:
             break
-        batch = batch.to(trainer.fabric.device)
+        start = time.monotonic()
+        batch = batch.to(fabric.device)
         density = simulate(batch) if density is None else density
         since.append(trainer.train_step(batch, density))
         now = time.monotonic()
+        made, learned = made + seconds, learned + now - start
         trainer.seconds, last = trainer.seconds + now - last, now
         if trainer.step % config["log_every"] == 0:
             means = {name: sum(losses[name] for losses in since) / len(since) for name in since[0]}
-            trainer.log({**mean_of_processes(trainer.fabric, means), "seconds": trainer.seconds})
-            since = []
+            crops = len(since) * trainer.crops_per_step
+            speeds = {
+                "crops_per_second.producer": crops * max(1, config["data"]["workers"]) / made,
+                "crops_per_second.consumer": crops / learned,
+            }
+            counts = {"seconds": trainer.seconds, "crops": trainer.step * trainer.crops_per_step}
+            trainer.log(mean_of_processes(fabric, means | speeds) | counts)
+            since, made, learned = [], 0.0, 0.0
         if now - last_checkpoint > 60 * config["checkpoint_minutes"]:
             trainer.save()
             last_checkpoint = now
-        if any_process(trainer.fabric, interruption.asked):
+        if any_process(fabric, interruption.asked):
             raise KeyboardInterrupt
         if trainer.step % config["validate"]["every"] == 0:
             if trainer.place.first:
                 trainer.log(trainer.validate(pack))
-            trainer.fabric.barrier()
+            fabric.barrier()
             last = time.monotonic()
 
 

@@ -118,5 +118,6 @@ def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path):
             assert torch.equal(value, ranks[1]["whole", part][name])
     assert said.count("interrupted") == 0
     assert errors.count("interrupted") == 2
+    assert f"{STEPS},crops,{2 * STEPS}" in (tmp_path / "whole" / "metrics.csv").read_text()
     rows = (tmp_path / "whole" / "metrics.csv").read_text().splitlines()
     assert sum(",aa," in row for row in rows) == STEPS  # written once, not by each process

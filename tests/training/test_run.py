@@ -141,6 +141,9 @@ def test_export_and_restart_from_weights(config, tmp_path):
     with (tmp_path / "run" / "metrics.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert {int(row["step"]) for row in rows} == {1, 2, 3, 4}
+    values = {(row["name"], int(row["step"])): float(row["value"]) for row in rows}
+    assert [values["crops", step] for step in (1, 2, 3, 4)] == [1, 2, 3, 4]
+    assert all(values[f"crops_per_second.{side}", 4] > 0 for side in ("producer", "consumer"))
 
 
 def test_refusals(config, tmp_path, capsys):
