@@ -151,6 +151,13 @@ def mean_of_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, flo
     return dict(zip(values, told.tolist(), strict=True))
 
 
+def is_lost_process(error: BaseException) -> bool:
+    """Whether an exception says that the connection to another process broke off."""
+    if not torch.distributed.is_initialized():
+        return False
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
+
+
 def leave(place: Place) -> None:
     """Close the connections between the processes."""
     if place.count > 1 and torch.distributed.is_initialized():

@@ -34,6 +34,7 @@ from cryo2struct.training.processes import (
     Place,
     RankStream,
     any_process,
+    is_lost_process,
     leave,
     load_batches,
     mean_of_processes,
@@ -180,7 +181,8 @@ class Trainer:
         # The norm is that of the mean gradient: every process sees it when the loss of one is no number.
         if not math.isfinite(float(total.detach()) + float(norm)):
             raise InternalError(
-                f"loss is not a number at step {self.step}: {self.run / CHECKPOINT} holds the last good state"
+                f"loss is not a number at step {self.step}: {self.run / CHECKPOINT}, if there, is from before: start "
+                "again with a lower optimiser.learning_rate in a new --run"
             )
         self.intact = False
         self.optimiser.step()
@@ -347,9 +349,11 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
     except Cryo2StructError as error:
         return _refuse(error)
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return _refuse(ResourceError("not enough memory: lower optimiser.batch (in a new --run) or data.workers"))
+        if is_out_of_memory(error):
+            return _refuse(ResourceError("not enough memory: lower optimiser.batch (in a new --run) or data.workers"))
+        if is_lost_process(error):
+            return _refuse(InternalError("another process has ended, what it said tells why: start all of them again"))
+        raise
     except KeyboardInterrupt:
         print("cryo2struct: interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
