@@ -3,13 +3,13 @@
     python benchmarks/training_throughput.py PACK.npz
 
 Producer: one process draws structures and simulates their density. Consumer: steps of the optimiser, forward and
-backward, bf16. Batches as in the configurations; median of `--batches` batches after one that warms up.
+backward, bf16. Batches as in the configurations; the fastest of `--batches` batches after one that warms up, which
+other programs on the machine disturb least.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,14 +25,14 @@ from cryo2struct.training.processes import Place
 from cryo2struct.training.run import Trainer, read_config
 
 
-def median_seconds(action: Callable[[int], Any], count: int) -> float:
-    """Median duration of `action(number)`; the first call does not count."""
+def least_seconds(action: Callable[[int], Any], count: int) -> float:
+    """Shortest duration of `action(number)`; the first call does not count."""
     seconds = []
     for number in range(count + 1):
         start = time.perf_counter()
         action(number)
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+    return min(seconds[1:])
 
 
 def throughput(task: str, pack: StructurePack, threads: int, count: int, device: str) -> tuple[float, float]:
@@ -42,12 +42,12 @@ def throughput(task: str, pack: StructurePack, threads: int, count: int, device:
     size = config["optimiser"]["batch"]
     options = {"batch_size": size, "resolutions": tuple(config["data"]["resolutions"]), "seed": config["seed"]}
     stream = CropStream(pack, pack.split("train"), **options, first_batch=0, simulate_here=True)
-    made = median_seconds(lambda number: simulate(stream.batch(number)), count)
+    made = least_seconds(lambda number: simulate(stream.batch(number)), count)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, Path(folder), device=device, place=Place.here(), restart_weights=None)
         batches = [stream.batch(number) for number in range(count + 1)]
         ready = [(batch.to(trainer.fabric.device), simulate(batch).to(trainer.fabric.device)) for batch in batches]
-        learned = median_seconds(lambda number: trainer.train_step(*ready[number]), count)
+        learned = least_seconds(lambda number: trainer.train_step(*ready[number]), count)
     return size / made, size / learned
 
 

@@ -1,7 +1,7 @@
 """The training loop: resumable, bf16, exponential moving average of the weights.
 
     python -m cryo2struct.training.run --config configs/train-classifier.yaml --run runs/classifier --set data.pack=PATH
-    torchrun --nproc-per-node 2 -m cryo2struct.training.run ...     (two processes, each with its own crops)
+    torchrun --nproc-per-node 2 -m cryo2struct.training.run -- --config ...    (two processes, each with its own crops)
 
 Needs torch, numpy, safetensors, PyYAML and lightning-fabric only, so that it starts on a bare GPU machine.
 """

@@ -1,10 +1,13 @@
 """Several processes train one network: the mean of their gradients, the same weights everywhere, exact resume."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 
@@ -121,3 +124,51 @@ def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path):
     assert f"{STEPS},crops,{2 * STEPS}" in (tmp_path / "whole" / "metrics.csv").read_text()
     rows = (tmp_path / "whole" / "metrics.csv").read_text().splitlines()
     assert sum(",aa," in row for row in rows) == STEPS  # written once, not by each process
+
+
+# Without "--" torchrun takes --run for an abbreviation of its own --run-path.
+COMMAND = ("-m", "cryo2struct.training.run", "--", "--device", "cpu", "--threads", "1")
+
+
+@pytest.mark.slow
+def test_torchrun_is_ended_and_started_again(tmp_path):
+    config, _ = write_config(tmp_path, steps=60)
+    for name in ("whole", "broken"):
+        running = torchrun(*COMMAND, "--config", config, "--run", tmp_path / name, "--set", "data.workers=1")
+        if name == "broken":
+            while not (metrics := tmp_path / name / "metrics.csv").exists() or metrics.stat().st_size < 2_000:
+                time.sleep(0.1)
+            running.send_signal(signal.SIGTERM)
+        said, errors = running.communicate(timeout=500)
+        assert (running.returncode == 0) == (name == "whole"), said + errors
+    assert "cryo2struct: interrupted" in errors
+    assert 0 < torch.load(tmp_path / "broken" / "checkpoint.pt")["step"] < 60
+    running = torchrun(*COMMAND, "--config", config, "--run", tmp_path / "broken", "--set", "data.workers=1")
+    said, errors = running.communicate(timeout=500)
+    assert running.returncode == 0, said + errors
+    whole, broken = (torch.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "broken"))
+    assert all(torch.equal(broken["ema"][name], value) for name, value in whole["ema"].items())
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_ends_the_others_in_one_line_each(tmp_path):
+    config, _ = write_config(tmp_path)
+    script = tmp_path / "fails.py"
+    script.write_text(
+        "import os, sys, torch\nimport cryo2struct.training.run as module\n"
+        "original = module.Trainer.train_step\n"
+        "def step(self, batch, density):\n"
+        "    if os.environ['RANK'] == '1' and self.step == 1:\n"
+        "        raise torch.OutOfMemoryError('CUDA out of memory')\n"
+        "    return original(self, batch, density)\n"
+        "module.Trainer.train_step = step\n"
+        "sys.exit(module.main(sys.argv[1:]))\n"
+    )
+    running = torchrun(script, "--", "--config", config, "--run", tmp_path / "run", "--device", "cpu", "--threads", "1")
+    said, errors = running.communicate(timeout=500)
+    assert running.returncode != 0
+    lines = [line for line in errors.splitlines() if line.startswith("cryo2struct:")]
+    assert sorted(line.split(": ")[1] for line in lines) == ["process 0", "process 1"], said + errors
+    assert "not enough memory" in next(line for line in lines if "process 1" in line)
+    assert "another process has ended" in next(line for line in lines if "process 0" in line)
+    assert torch.load(tmp_path / "run" / "checkpoint.pt")["step"] == 1
