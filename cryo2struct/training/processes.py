@@ -110,9 +110,9 @@ def load_batches(stream: CropStream, workers: int) -> DataLoader[tuple[CropBatch
 
 
 def _leave_stopping(worker: int) -> None:
-    """Ctrl-C reaches workers as well; it is the training that ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Ctrl-C and torchrun's SIGTERM reach workers as well; it is the training that ends them, through their queue."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Interruption:
