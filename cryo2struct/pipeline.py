@@ -229,7 +229,8 @@ def predict_and_pick(
     options = settings.prediction
     seconds = estimate_seconds(network, chosen, options.tile, options.overlap, options.rotations, device)
     box = " x ".join(str(n) for n in density.frame.shape[::-1])
-    record.say(f"{describe_device(device)}; box {box}, about {max(seconds, 1):.0f} s for the network")
+    record.counts["device"] = describe_device(device)
+    record.say(f"{record.counts['device']}; box {box}, about {max(seconds, 1):.0f} s for the network")
     mirror = settings.map.mirror == "yes"
     while True:
         if mirror:
@@ -281,6 +282,7 @@ def _predict(
             rotations=options.rotations,
             device=device,
             progress=lambda done, total: record.progress("predict", done, total),
+            warn=record.warn,
         )
     with record.step("pick candidates"):
         candidates = pick_candidates(prediction, settings.picking)

@@ -6,6 +6,7 @@ differences between consecutive atoms, residue numbers as differences.
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from cryo2struct.errors import InputError
 
 Array = NDArray[Any]
+DAMAGE = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, zlib.error, zipfile.BadZipFile)
 
 NUCLEOTIDE = 21
 """Residue class of nucleotides; 0-19 are amino acids, 20 an unknown residue of a protein, 22 ligand, 23 ion, 24 sugar
@@ -65,7 +67,13 @@ class StructurePack:
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: structure pack not found: set data.pack to the path of pack.npz")
-        with np.load(path) as archive:
+        try:
+            self._read(path)
+        except DAMAGE as error:
+            raise InputError(f"{path}: no structure pack, or damaged ({type(error).__name__}): copy it again") from None
+
+    def _read(self, path: Path) -> None:
+        with path.open("rb") as handle, np.load(handle) as archive:
             self._arrays: dict[str, Array] = {key: archive[key] for key in archive.files}
         a = self._arrays
         code = a.pop("xyz_lo").astype(np.uint16) | (a.pop("xyz_hi").astype(np.uint16) << 8)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryo2struct.density.tiles import Blend, Tiling
+from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import CELL_HEADS, Classifier, normalise_boxes, on_device
 from cryo2struct.objects import DensityMap, FloatArray, IntArray, Prediction
-from cryo2struct.prediction.device import arithmetic_type
+from cryo2struct.prediction.device import arithmetic_type, is_out_of_memory
 from cryo2struct.prediction.rotations import ROTATIONS, turn, turn_back, turn_vectors_back
 
 CELL = 2
@@ -30,6 +31,7 @@ def predict(
     rotations: int,
     device: torch.device,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Prediction:
     """Run the network over the occupied part of a map.
 
@@ -48,6 +50,12 @@ def predict(
         Number of `ROTATIONS` in which each tile is predicted; the predictions are averaged.
     device : torch.device
     progress : called with tiles done and tiles in all
+    warn : called with one line when memory ran out and smaller batches are taken
+
+    Raises
+    ------
+    ResourceError
+        Memory runs out with batches of half the size as well.
     """
     shape = density.values.shape
     even = tuple(length + length % CELL for length in shape)
@@ -61,11 +69,16 @@ def predict(
     network = on_device(network, device)
     # The value that surrounds the molecule fills what hangs over the box.
     fill = float(np.median(density.values))
-    done = 0
-    for first in range(0, len(starts), batch):
-        group = starts[first : first + batch]
+    done, size = 0, batch
+    while done < len(starts):
+        group = starts[done : done + size]
         boxes = np.stack([tiling.cut(density.values, start, fill) for start in group])[:, None]
-        atoms, heads = _forward(network, torch.from_numpy(boxes).to(device), rotations)
+        found = _forward_if_it_fits(network, boxes, rotations, device)
+        if found is None:
+            size = _halved(size, batch, tile)
+            warn(f"not enough memory for {batch} tiles at once: {size} from here on")
+            continue
+        atoms, heads = found
         for number, start in enumerate(group):
             voxels.add(atoms[number], start)
             z, y, x = start
@@ -73,6 +86,30 @@ def predict(
         done += len(group)
         progress(done, len(starts))
     return _collect(density, voxels, cells)
+
+
+def _halved(size: int, batch: int, tile: int) -> int:
+    """Half of `batch`, once."""
+    if size < batch or batch == 1:
+        raise ResourceError(
+            f"not enough memory for {size} tiles of {tile}^3 voxels at once: give --set prediction.batch=1, "
+            "a smaller --set prediction.tile, or --device cpu"
+        )
+    return batch // 2
+
+
+def _forward_if_it_fits(
+    network: Classifier, boxes: FloatArray, rotations: int, device: torch.device
+) -> tuple[FloatArray, FloatArray] | None:
+    """As `_forward`; None when memory ran out."""
+    try:
+        return _forward(network, torch.from_numpy(boxes).to(device), rotations)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """The training loop: resumable, bf16, exponential moving average of the weights.
 
     python -m cryo2struct.training.run --config configs/train-classifier.yaml --run runs/classifier --set data.pack=PATH
+    torchrun --nproc-per-node 2 -m cryo2struct.training.run -- --config ...    (two processes, each with its own crops)
 
 Needs torch, numpy, safetensors, PyYAML and lightning-fabric only, so that it starts on a bare GPU machine.
 """
@@ -14,18 +15,31 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from cryo2struct.dataset.pack import StructurePack
-from cryo2struct.errors import Cryo2StructError, InputError, InternalError, UsageError
+from cryo2struct.errors import Cryo2StructError, InputError, InternalError, OutputError, ResourceError, UsageError
 from cryo2struct.networks.store import save_weights
-from cryo2struct.training.crops import CropBatch, CropStream, simulate
+from cryo2struct.prediction.device import is_out_of_memory
+from cryo2struct.training.checkpoint import fill, fill_optimiser, read_checkpoint, write_checkpoint
+from cryo2struct.training.crops import CropBatch, simulate
+from cryo2struct.training.processes import (
+    Interruption,
+    Place,
+    RankStream,
+    any_process,
+    is_lost_process,
+    leave,
+    load_batches,
+    mean_of_processes,
+    start_fabric,
+)
 from cryo2struct.training.tasks import TASKS
 
 CHECKPOINT = "checkpoint.pt"
@@ -86,20 +100,26 @@ def learning_rate(step: int, config: Config) -> float:
 
 
 class Trainer:
-    """Network, optimiser, moving average and files of one run."""
+    """Network, optimiser, moving average and files of one run.
 
-    def __init__(self, config: Config, run: Path, *, device: str, restart_weights: Path | None) -> None:
-        from lightning_fabric import Fabric
+    With several processes each holds the same weights: gradients are the mean over the processes of those of each
+    process's own loss. The first process writes the files.
+    """
 
+    def __init__(self, config: Config, run: Path, *, device: str, place: Place, restart_weights: Path | None) -> None:
         self.config = config
         self.run = run
-        run.mkdir(parents=True, exist_ok=True)
-        self.fabric = Fabric(accelerator=device, devices=1, precision="bf16-mixed")
+        self.place = place
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"--run {run}: cannot be made ({error.strerror}): give another folder") from error
+        self.fabric = start_fabric(device, place)
         torch.manual_seed(config["seed"])
         self.task = TASKS[config["task"]]
         network = self.task.build(config["network"])
         if restart_weights is not None:
-            network.load_state_dict(self.task.load(restart_weights).state_dict())
+            fill(network, self.task.load(restart_weights).state_dict(), restart_weights)
         network = self.task.place(network, self.fabric.device)
         self.ema = {k: v.detach().clone().to(self.fabric.device) for k, v in network.state_dict().items()}
         decay = [p for p in network.parameters() if p.ndim > 1]
@@ -112,9 +132,13 @@ class Trainer:
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         self.step = 0
         self.seconds = 0.0
+        self.processes = place.count
+        self.intact = True
 
     def save(self) -> None:
-        """Write the checkpoint under a temporary name and rename it."""
+        """The first process writes the checkpoint, under a temporary name, and renames it."""
+        if not self.place.first:
+            return
         state = {
             "config": fixed_part(self.config),
             "network": self.network.state_dict(),
@@ -122,30 +146,20 @@ class Trainer:
             "ema": self.ema,
             "step": self.step,
             "seconds": self.seconds,
+            "processes": self.processes,
         }
-        temporary = self.run / f"{CHECKPOINT}.tmp"
-        torch.save(state, temporary)
-        os.replace(temporary, self.run / CHECKPOINT)
+        write_checkpoint(self.run / CHECKPOINT, state)
 
     def resume(self) -> bool:
-        """Continue from the run's checkpoint; False when there is none.
-
-        Raises
-        ------
-        InputError
-            The checkpoint was made with another configuration.
-        """
+        """Continue from the run's checkpoint, see `read_checkpoint`; False when there is none."""
         path = self.run / CHECKPOINT
         if not path.is_file():
             return False
-        state = torch.load(path, map_location=self.fabric.device, weights_only=True)
-        if state["config"] != fixed_part(self.config):
-            raise InputError(
-                f"{path}: was made with another configuration: use a new --run folder or --weights-only-restart"
-            )
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        state = read_checkpoint(path, fixed_part(self.config), self.fabric.device)
+        fill(self.network, state["network"], path)
+        fill_optimiser(self.optimiser, state["optimiser"], path)
         self.ema, self.step, self.seconds = state["ema"], state["step"], state["seconds"]
+        self.processes = state.get("processes", 1)
         return True
 
     def train_step(self, batch: CropBatch, density: Tensor) -> dict[str, float]:
@@ -153,18 +167,24 @@ class Trainer:
         rate = learning_rate(self.step, self.config)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        torch.manual_seed(hash((self.config["seed"], self.step)) % 2**63)  # of dropout; the same after a resume
+        number = self.step * self.place.count + self.place.rank
+        torch.manual_seed(hash((self.config["seed"], number)) % 2**63)  # the same after a resume
         losses = self.task.losses(self.network, density, batch)
         total = sum(
             (self.config["loss"][name] * value for name, value in losses.items()),
             torch.zeros((), device=density.device),
         )
-        if not bool(torch.isfinite(total)):
-            raise InternalError(
-                f"loss is not a number at step {self.step}: {self.run / CHECKPOINT} holds the last good state"
-            )
         self.fabric.backward(total)
-        self.fabric.clip_gradients(self.network, self.optimiser, max_norm=self.config["optimiser"]["clip"])
+        largest = self.config["optimiser"]["clip"]
+        norm = self.fabric.clip_gradients(self.network, self.optimiser, max_norm=largest, error_if_nonfinite=False)
+        assert norm is not None
+        # The norm is that of the mean gradient: every process sees it when the loss of one is no number.
+        if not math.isfinite(float(total.detach()) + float(norm)):
+            raise InternalError(
+                f"loss is not a number at step {self.step}: {self.run / CHECKPOINT}, if there, is from before: start "
+                "again with a lower optimiser.learning_rate in a new --run"
+            )
+        self.intact = False
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.step += 1
@@ -172,7 +192,13 @@ class Trainer:
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
                 self.ema[name].lerp_(value.float(), 1 - decay)
+        self.intact = True
         return {name: float(value.detach()) for name, value in losses.items()}
+
+    @property
+    def crops_per_step(self) -> int:
+        """Crops that one step sees, in all processes."""
+        return int(self.config["optimiser"]["batch"] * self.processes)
 
     def validate(self, pack: StructurePack) -> dict[str, float]:
         """Figures of the averaged weights on the validation structures."""
@@ -182,14 +208,16 @@ class Trainer:
         return self.task.validate(self.task.place(network, device).eval(), pack, self.config, device)
 
     def log(self, values: dict[str, Any]) -> None:
-        """Append a row to metrics.csv (step, name, value) and print it."""
+        """The first process appends rows to metrics.csv (step, name, value) and prints them."""
+        if not self.place.first:
+            return
         path = self.run / "metrics.csv"
         new = not path.exists()
         with path.open("a", newline="") as handle:
             writer = csv.writer(handle)
             if new:
                 writer.writerow(["step", "name", "value"])
-            writer.writerows([self.step, name, f"{value:.5g}"] for name, value in values.items())
+            writer.writerows([self.step, name, f"{value:.7g}"] for name, value in values.items())
         print(f"step {self.step}", *(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
 
 
@@ -198,7 +226,7 @@ def export(trainer: Trainer, folder: Path, metrics: dict[str, float]) -> None:
     description = {
         "config": trainer.network.module.config.as_dict(),
         "step": trainer.step,
-        "crops": trainer.step * trainer.config["optimiser"]["batch"],
+        "crops": trainer.step * trainer.crops_per_step,
         "training": fixed_part(trainer.config),
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
     }
@@ -210,58 +238,82 @@ def train(
 ) -> None:
     """Train until `optimiser.steps`, or, with `export_to`, export the newest checkpoint and stop."""
     torch.set_num_threads(threads)
+    place = Place.here()
     pack = StructurePack(config["data"]["pack"])
-    trainer = Trainer(config, run, device=device, restart_weights=restart_weights)
+    trainer = Trainer(config, run, device=device, place=place, restart_weights=restart_weights)
     resumed = trainer.resume()
     if export_to is not None:
         if not resumed:
             raise InputError(f"{run / CHECKPOINT}: no checkpoint to export: train first")
-        export(trainer, export_to, trainer.validate(pack))
+        if place.first:
+            export(trainer, export_to, trainer.validate(pack))
         return
-    on_gpu = trainer.fabric.device.type != "cpu"
-    stream = CropStream(
+    if trainer.processes != place.count:
+        raise InputError(
+            f"{run / CHECKPOINT}: was made by {trainer.processes} processes, now there are {place.count}: start as "
+            "many, or use a new --run folder and --weights-only-restart"
+        )
+    stream = RankStream(
+        place,
         pack,
         pack.split("train"),
         batch_size=config["optimiser"]["batch"],
         resolutions=tuple(config["data"]["resolutions"]),
         seed=config["seed"],
         first_batch=trainer.step,
-        simulate_here=not on_gpu,
+        simulate_here=trainer.fabric.device.type == "cpu",
     )
-    loader = DataLoader(stream, batch_size=None, num_workers=config["data"]["workers"])
-    print(f"{trainer.fabric.device}, step {trainer.step} of {config['optimiser']['steps']}", flush=True)
-    try:
-        _steps(trainer, loader, pack)
-    except KeyboardInterrupt:
-        print(f"interrupted at step {trainer.step}", flush=True)
-        raise
-    finally:
-        # After a loss that is no number the last good checkpoint must stay.
-        if not isinstance(sys.exception(), InternalError):
-            trainer.save()
+    loader = load_batches(stream, config["data"]["workers"])
+    if place.first:
+        print(
+            f"{trainer.fabric.device}, processes: {place.count}, step {trainer.step} of {config['optimiser']['steps']}",
+            flush=True,
+        )
+    with Interruption() as interruption:
+        try:
+            _steps(trainer, loader, pack, interruption)
+        finally:
+            # After a loss that is no number, or in the middle of an update, the last good checkpoint must stay.
+            if trainer.intact and not isinstance(sys.exception(), InternalError):
+                trainer.save()
+            if sys.exception() is None or isinstance(sys.exception(), KeyboardInterrupt):
+                trainer.fabric.barrier()  # torchrun ends all processes when one has ended: not before the file is there
 
 
-def _steps(trainer: Trainer, loader: DataLoader[Any], pack: StructurePack) -> None:
-    config = trainer.config
+def _steps(trainer: Trainer, loader: Iterable[Any], pack: StructurePack, interruption: Interruption) -> None:
+    config, fabric = trainer.config, trainer.fabric
     last_checkpoint = last = time.monotonic()
     since: list[dict[str, float]] = []
-    for batch, density in loader:
+    made, learned = 0.0, 0.0
+    for batch, density, seconds in loader:
         if trainer.step >= config["optimiser"]["steps"]:
             break
-        batch = batch.to(trainer.fabric.device)
+        start = time.monotonic()
+        batch = batch.to(fabric.device)
         density = simulate(batch) if density is None else density
         since.append(trainer.train_step(batch, density))
         now = time.monotonic()
+        made, learned = made + seconds, learned + now - start
         trainer.seconds, last = trainer.seconds + now - last, now
         if trainer.step % config["log_every"] == 0:
             means = {name: sum(losses[name] for losses in since) / len(since) for name in since[0]}
-            trainer.log({**means, "seconds": trainer.seconds})
-            since = []
+            crops = len(since) * trainer.crops_per_step
+            speeds = {
+                "crops_per_second.producer": crops * max(1, config["data"]["workers"]) / made,
+                "crops_per_second.consumer": crops / learned,
+            }
+            counts = {"seconds": trainer.seconds, "crops": trainer.step * trainer.crops_per_step}
+            trainer.log(mean_of_processes(fabric, means | speeds) | counts)
+            since, made, learned = [], 0.0, 0.0
         if now - last_checkpoint > 60 * config["checkpoint_minutes"]:
             trainer.save()
             last_checkpoint = now
+        if any_process(fabric, interruption.asked):
+            raise KeyboardInterrupt
         if trainer.step % config["validate"]["every"] == 0:
-            trainer.log(trainer.validate(pack))
+            if trainer.place.first:
+                trainer.log(trainer.validate(pack))
+            fabric.barrier()
             last = time.monotonic()
 
 
@@ -272,7 +324,12 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
     parser.add_argument("--run", type=Path, default=Path("runs/classifier"), help="folder of checkpoint and metrics")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=max(1, (os.cpu_count() or 1) // Place.here().local_count),
+        help="of the CPU, per process (default: %(default)s)",
+    )
     parser.add_argument("--weights-only-restart", type=Path, metavar="FOLDER", help="start from exported weights")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="export the newest checkpoint and stop")
     options = parser.parse_args(arguments)
@@ -290,11 +347,25 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
             export_to=options.export,
         )
     except Cryo2StructError as error:
-        print(f"cryo2struct: {error}", file=sys.stderr)
-        return error.exit_code
+        return _refuse(error)
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            return _refuse(ResourceError("not enough memory: lower optimiser.batch (in a new --run) or data.workers"))
+        if is_lost_process(error):
+            return _refuse(InternalError("another process has ended, what it said tells why: start all of them again"))
+        raise
     except KeyboardInterrupt:
+        print("cryo2struct: interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+    finally:
+        leave(Place.here())
     return 0
+
+
+def _refuse(error: Cryo2StructError) -> int:
+    of_many = f"process {Place.here().rank}: " if Place.here().count > 1 else ""
+    print(f"cryo2struct: {of_many}{error}", file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ def test_without_candidates_the_histogram_is_kept(job):
     histogram = record["counts"]["ca_probability_histogram"]
     assert len(histogram["edges"]) == len(histogram["voxels"]) + 1
     assert sum(histogram["voxels"]) == record["counts"]["voxels_predicted"]
+    assert record["counts"]["device"].startswith("cpu, ")
     assert record["files"] == ["run.json"]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,9 @@ def test_export_and_restart_from_weights(config, tmp_path):
     with (tmp_path / "run" / "metrics.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert {int(row["step"]) for row in rows} == {1, 2, 3, 4}
+    values = {(row["name"], int(row["step"])): float(row["value"]) for row in rows}
+    assert [values["crops", step] for step in (1, 2, 3, 4)] == [1, 2, 3, 4]
+    assert all(values[f"crops_per_second.{side}", 4] > 0 for side in ("producer", "consumer"))
 
 
 def test_refusals(config, tmp_path, capsys):
@@ -154,6 +158,131 @@ def test_refusals(config, tmp_path, capsys):
     assert run(config, tmp_path / "run", "--set", "optimiser.steps=2") == 3
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cryo2struct:")]
     assert len(lines) == 7
+
+
+def spoilt(folder, **parts):
+    """Change parts of the run's checkpoint."""
+    torch.save(checkpoint(folder) | parts, folder / "checkpoint.pt")
+
+
+def refusal(capsys):
+    """The only line on standard error that is this program's."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cryo2struct:")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_checkpoints_that_cannot_be_gone_on_with(config, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert run(config, folder, "--set", "optimiser.steps=1") == 0
+    good = (folder / "checkpoint.pt").read_bytes()
+    capsys.readouterr()
+    for setting in ("network.widths=[16,16,32]", "optimiser.batch=2"):
+        assert run(config, folder, "--set", "optimiser.steps=1", "--set", setting) == 3
+        assert setting.partition("=")[0] in refusal(capsys)
+    state = checkpoint(folder)
+    state["network"]["stem.weight"][0, 0, 0, 0, 0] = math.nan
+    other = {**state["ema"], "stem.weight": torch.zeros(3)}
+    for parts, said in (
+        ({"network": state["network"]}, "stem.weight holds values that are no numbers"),
+        ({"network": other, "ema": other}, "another architecture"),
+        ({"optimiser": None}, "damaged checkpoint"),
+        ({"optimiser": {}}, "damaged checkpoint"),
+    ):
+        (folder / "checkpoint.pt").write_bytes(good)
+        spoilt(folder, **parts)
+        assert run(config, folder, "--set", "optimiser.steps=1") == 6
+        assert said in refusal(capsys)
+    for content in (b"", good[: len(good) // 2], b"no checkpoint"):
+        (folder / "checkpoint.pt").write_bytes(content)
+        assert run(config, folder, "--set", "optimiser.steps=1") == 6
+        assert "damaged checkpoint" in refusal(capsys)
+        assert (folder / "checkpoint.pt").read_bytes() == content
+    (folder / "checkpoint.pt").write_bytes(good)
+    spoilt(folder, processes=2)
+    assert run(config, folder, "--set", "optimiser.steps=1") == 3
+    assert "made by 2 processes, now there are 1" in refusal(capsys)
+
+
+def test_weights_of_another_architecture_do_not_start_a_training(config, tmp_path, capsys):
+    assert run(config, tmp_path / "run", "--set", "optimiser.steps=1") == 0
+    assert run(config, tmp_path / "run", "--set", "optimiser.steps=1", "--export", str(tmp_path / "weights")) == 0
+    capsys.readouterr()
+    restart = ("--weights-only-restart", str(tmp_path / "weights"))
+    assert run(config, tmp_path / "other", *restart, "--set", "network.widths=[16,16,32]") == 6
+    assert "another architecture" in refusal(capsys)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text", PACK.read_bytes()[:20_000]])
+def test_damaged_pack(config, tmp_path, capsys, content):
+    (tmp_path / "pack.npz").write_bytes(content)
+    assert run(config, tmp_path / "run", "--set", f"data.pack={tmp_path / 'pack.npz'}") == 3
+    assert "pack.npz: no structure pack, or damaged" in refusal(capsys)
+
+
+def test_a_gpu_that_is_not_there(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert run(config, tmp_path / "run", "--device", "cuda") == 6
+    assert "sees 0 CUDA devices: use --device cpu" in refusal(capsys)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert run(config, tmp_path / "run", "--device", "cuda") == 6
+    assert "4 processes but 2 CUDA devices on this machine: use torchrun --nproc-per-node 2" in refusal(capsys)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory: 8 GB"), MemoryError()]
+)
+def test_out_of_memory_keeps_the_steps_done(config, tmp_path, capsys, monkeypatch, error):
+    import cryo2struct.training.run as module
+
+    task = module.TASKS["classifier"]
+    steps = []
+
+    def losses(network, density, batch):
+        steps.append(len(steps))
+        if len(steps) > 2:
+            raise error
+        return task.losses(network, density, batch)
+
+    monkeypatch.setitem(module.TASKS, "classifier", replace(task, losses=losses))
+    assert run(config, tmp_path / "run") == 6
+    assert "not enough memory: lower optimiser.batch" in refusal(capsys)
+    assert checkpoint(tmp_path / "run")["step"] == 2
+
+
+def test_a_full_disk_keeps_the_former_checkpoint(config, tmp_path, capsys, monkeypatch):
+    assert run(config, tmp_path / "run", "--set", "optimiser.steps=4") == 0
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    capsys.readouterr()
+    assert run(config, tmp_path / "run", "--set", "optimiser.steps=4") == 4
+    assert "No space left on device" in refusal(capsys)
+    assert [p.name for p in (tmp_path / "run").glob("checkpoint*")] == ["checkpoint.pt"]
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+    assert run(config, tmp_path / "run" / "checkpoint.pt" / "run") == 4
+
+
+def test_an_interruption_in_the_middle_of_an_update_waits_for_its_end(config, tmp_path, monkeypatch):
+    assert run(config, tmp_path / "whole") == 0
+    step = torch.optim.AdamW.step
+
+    def interrupted(self, *arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+        return step(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", interrupted)
+        assert run(config, tmp_path / "broken") == 130
+    assert checkpoint(tmp_path / "broken")["step"] == 1
+    assert run(config, tmp_path / "broken") == 0
+    whole, broken = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "broken")
+    assert all(torch.equal(broken["ema"][name], value) for name, value in whole["ema"].items())
 
 
 def test_not_a_number_stops_with_the_last_checkpoint_kept(config, tmp_path, monkeypatch):
