@@ -1,6 +1,6 @@
 """Turns of helices in maps and in their mirror images, and the hand that is read from them.
 
-python benchmarks/handedness.py MAP [MAP ...] [--rotations 1]
+python benchmarks/handedness.py MAP [MAP ...] [--rotations 4]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     """Print a row per map."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("maps", nargs="+", type=Path)
-    parser.add_argument("--rotations", type=int, default=1)
+    parser.add_argument("--rotations", type=int, default=4, help="as build does")
     options = parser.parse_args()
     # Turns are counted before residues are looked at: that step is kept short.
     changes = {"prediction.rotations": options.rotations, "residues.rounds": 0, "residues.pairs": 1}

@@ -104,7 +104,7 @@ class Prediction:
     frame : GridFrame
         Frame of the grid that the network saw (about 1 angstrom).
     voxels : (M, 3) int
-        Indices z, y, x of the predicted voxels.
+        Indices z, y, x of the predicted voxels, in rising order (z first).
     atoms : (M, 4) float16
         Probabilities of none, CA, N, C in each voxel.
     cells : (K, 3) int

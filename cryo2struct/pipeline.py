@@ -294,7 +294,7 @@ def _predict(
 
 def _is_left_handed(candidates: Candidates, settings: Settings, record: Recorder) -> bool:
     """Whether the helices among candidates are left-handed; that is recorded, and warned of."""
-    turns = handedness(candidates.xyz[candidates.ca_prob >= settings.residues.threshold])
+    turns = handedness(candidates.chosen(candidates.ca_prob >= settings.residues.threshold))
     record.counts["handedness"] = {"hand": turns.hand, "right": turns.right, "left": turns.left}
     if turns.hand == "left":
         remedy = {"no": "build with --mirror yes", "yes": "build without --mirror", "auto": "mirrored, predicted again"}

@@ -30,7 +30,7 @@ PROTEIN_VOLUME = 1.21  # A^3 / Da; 0.73 ml/g (Harpaz, Gerstein & Chothia 1994, S
 NUCLEIC_VOLUME = 0.96  # A^3 / Da; 0.58 ml/g (Voss & Gerstein 2005, J. Mol. Biol. 346, 477-492)
 WATER = 18.015  # Da, lost where residues are linked
 TILE_SECONDS, TILE_SECONDS_FAST = 0.4, 0.2  # one thread, 64^3 voxels, one rotation: float32; bfloat16 in hardware
-BASE_MEMORY, MEMORY_PER_VOXEL, MEMORY_PER_CUBIC_ANGSTROM = 0.75, 8e-9, 11e-9  # GB; measured, as are the seconds
+BASE_MEMORY, MEMORY_PER_VOXEL, MEMORY_PER_CUBIC_ANGSTROM = 0.7, 4.5e-9, 6e-9  # GB; measured, as are the seconds
 
 
 @dataclass(frozen=True)

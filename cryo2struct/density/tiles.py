@@ -104,8 +104,10 @@ class Blend:
 
     def __init__(self, tiling: Tiling, chosen: NDArray[np.bool_], channels: int) -> None:
         self.index = np.argwhere(chosen).astype(np.int32)
-        self._row = np.full(chosen.shape, -1, dtype=np.int32)
-        self._row[chosen] = np.arange(len(self.index), dtype=np.int32)
+        self._chosen = chosen
+        # Rows rise along x: the first one of every line is enough, a table of the whole box is not needed.
+        per_line = np.count_nonzero(chosen, axis=2)
+        self._first_row = (np.cumsum(per_line) - per_line.ravel()).reshape(per_line.shape)
         self._window = tiling.window()
         self._sum = np.zeros((len(self.index), channels), dtype=np.float32)
         self._weight = np.zeros(len(self.index), dtype=np.float32)
@@ -114,11 +116,14 @@ class Blend:
         """Put in what was predicted in the tile (channels, size, size, size) at `start`."""
         z, y, x = start
         size = tile.shape[1]
-        rows = self._row[z : z + size, y : y + size, x : x + size]
-        here = np.nonzero(rows >= 0)
+        lines = self._chosen[z : z + size, y : y + size, : x + size]
+        here = np.nonzero(lines[:, :, x:])
+        first = self._first_row[z : z + size, y : y + size] + np.count_nonzero(lines[:, :, :x], axis=2)
+        within = np.cumsum(lines[:, :, x:], axis=2, dtype=np.int32)[here] - 1
+        rows = first[here[:2]] + within
         weight = self._window[here]
-        self._sum[rows[here]] += np.moveaxis(tile, 0, -1)[here] * weight[:, None]
-        self._weight[rows[here]] += weight
+        self._sum[rows] += np.moveaxis(tile, 0, -1)[here] * weight[:, None]
+        self._weight[rows] += weight
 
     def result(self) -> NDArray[np.float16]:
         """The mean (M, channels) at the rows of `index`."""

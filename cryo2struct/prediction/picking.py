@@ -10,6 +10,8 @@ from cryo2struct.objects import Candidates, FloatArray, IntArray, Prediction
 from cryo2struct.settings import PickingSettings
 
 CA, N, C = 1, 2, 3
+SLAB = 64  # planes whose probabilities are in memory as a box at a time
+LEAST_HEIGHT = 0.01  # of the smoothed probability at a maximum
 
 
 def pick_candidates(prediction: Prediction, settings: PickingSettings) -> Candidates:
@@ -24,13 +26,12 @@ def pick_candidates(prediction: Prediction, settings: PickingSettings) -> Candid
     Candidates
         In falling order of presence; empty arrays when nothing reaches the threshold.
     """
-    low, dense = _dense_probability(prediction)
-    peaks = _suppressed_maxima(dense, settings, prediction.frame.voxel)
-    centre, mass = _centres(dense, peaks, settings.radius / float(np.mean(prediction.frame.voxel)))
+    peaks = _suppressed_maxima(prediction, settings)
+    centre, mass = _centres(prediction, peaks, settings.radius / float(np.mean(prediction.frame.voxel)))
     presence = calibrated_presence(mass, settings)
     keep = np.flatnonzero(presence >= settings.threshold)
     keep = keep[np.argsort(-presence[keep], kind="stable")]
-    index = centre[keep] + low
+    index = centre[keep]
     rows = _nearest_cells(prediction, index)
     heads = {name: value[rows].astype(np.float64) for name, value in prediction.heads.items()}
     aa = heads["aa"] / np.maximum(heads["aa"].sum(axis=1, keepdims=True), 1e-9)
@@ -52,22 +53,33 @@ def calibrated_presence(mass: FloatArray, settings: PickingSettings) -> FloatArr
     return 1 / (1 + np.exp(-(settings.presence_slope * log_odds + settings.presence_offset)))
 
 
-def _dense_probability(prediction: Prediction) -> tuple[IntArray, FloatArray]:
-    """C-alpha probability on the bounding box of the predicted voxels, and the box's first voxel (z, y, x)."""
-    pad = 4  # room for the smoothing
-    low = prediction.voxels.min(axis=0) - pad
-    dense = np.zeros(prediction.voxels.max(axis=0) - low + pad + 1, dtype=np.float32)
-    dense[tuple((prediction.voxels - low).T)] = prediction.atoms[:, CA]
-    return low, dense
+def _maxima(prediction: Prediction, smoothing: float) -> tuple[IntArray, FloatArray]:
+    """Local maxima (P, 3) of the smoothed C-alpha probability and its values (P,), sought slab by slab."""
+    planes = prediction.voxels[:, 0]  # rising
+    halo = int(4 * smoothing + 0.5) + 2  # what the Gaussian reaches, as scipy cuts it, and the neighbour
+    found, heights = [], []
+    for start in range(int(planes[0]), int(planes[-1]) + 1, SLAB):
+        first, last = np.searchsorted(planes, [start - halo, start + SLAB + halo])
+        if first == last:
+            continue
+        voxels = prediction.voxels[first:last]
+        low = voxels.min(axis=0) - halo
+        dense = np.zeros(voxels.max(axis=0) - low + halo + 1, dtype=np.float32)
+        dense[tuple((voxels - low).T)] = prediction.atoms[first:last, CA]
+        smooth = scipy.ndimage.gaussian_filter(dense, smoothing)
+        maxima = np.argwhere((smooth == scipy.ndimage.maximum_filter(smooth, size=3)) & (smooth > LEAST_HEIGHT))
+        plane = maxima[:, 0] + low[0]
+        maxima = maxima[(plane >= start) & (plane < start + SLAB)]
+        heights.append(smooth[tuple(maxima.T)])
+        found.append(maxima + low)
+    return np.concatenate(found), np.concatenate(heights)
 
 
-def _suppressed_maxima(dense: FloatArray, settings: PickingSettings, voxel: FloatArray) -> IntArray:
+def _suppressed_maxima(prediction: Prediction, settings: PickingSettings) -> IntArray:
     """Voxels (P, 3) of the maxima that survive suppression, in falling order."""
-    smooth = scipy.ndimage.gaussian_filter(dense, settings.smoothing)
-    maxima = np.argwhere((smooth == scipy.ndimage.maximum_filter(smooth, size=3)) & (smooth > 0.01))
-    order = np.argsort(-smooth[tuple(maxima.T)], kind="stable")
-    maxima = maxima[order]
-    position = maxima[:, ::-1] * voxel
+    maxima, height = _maxima(prediction, settings.smoothing)
+    maxima = maxima[np.argsort(-height, kind="stable")]
+    position = maxima[:, ::-1] * prediction.frame.voxel
     suppressed = np.zeros(len(maxima), dtype=bool)
     neighbours = cKDTree(position).query_ball_point(position, settings.separation) if len(maxima) else []
     for i, near in enumerate(neighbours):
@@ -76,7 +88,7 @@ def _suppressed_maxima(dense: FloatArray, settings: PickingSettings, voxel: Floa
     return maxima[~suppressed]
 
 
-def _centres(dense: FloatArray, peaks: IntArray, radius: float) -> tuple[FloatArray, FloatArray]:
+def _centres(prediction: Prediction, peaks: IntArray, radius: float) -> tuple[FloatArray, FloatArray]:
     """Probability-weighted centre (P, 3) and sum (P,) of the probability within `radius` voxels of each peak.
 
     A voxel between two peaks belongs to the nearer one.
@@ -85,13 +97,26 @@ def _centres(dense: FloatArray, peaks: IntArray, radius: float) -> tuple[FloatAr
     steps = np.argwhere(np.ones((2 * reach + 1,) * 3)) - reach
     steps = steps[(steps**2).sum(axis=1) <= radius**2]
     around = peaks[:, None] + steps
-    weight = dense[tuple(np.moveaxis(around, -1, 0))].astype(np.float64)
+    weight = _probability_at(prediction, around)
     if len(peaks) > 1:
         nearest = cKDTree(peaks).query(around.reshape(-1, 3))[1].reshape(around.shape[:2])
         weight = np.where(nearest == np.arange(len(peaks))[:, None], weight, 0)
     mass = weight.sum(axis=1)
     centre = (around * weight[..., None]).sum(axis=1) / np.maximum(mass, 1e-12)[:, None]
     return centre, mass
+
+
+def _probability_at(prediction: Prediction, voxels: IntArray) -> FloatArray:
+    """C-alpha probability (...) at voxels (..., 3), 0 where nothing was predicted."""
+    if voxels.size == 0:
+        return np.zeros(voxels.shape[:-1])
+    # Flat indices in a box that holds both; those of the predicted voxels rise.
+    low = np.minimum(prediction.voxels.min(axis=0), voxels.reshape(-1, 3).min(axis=0))
+    size = np.maximum(prediction.voxels.max(axis=0), voxels.reshape(-1, 3).max(axis=0)) - low + 1
+    strides = np.array([size[1] * size[2], size[2], 1], dtype=np.int64)
+    known, wanted = (prediction.voxels - low) @ strides, (voxels - low) @ strides
+    row = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return np.where(known[row] == wanted, prediction.atoms[row, CA].astype(np.float64), 0.0)
 
 
 def _nearest_cells(prediction: Prediction, index: FloatArray) -> IntArray:

@@ -1,4 +1,8 @@
-"""Whether a map is mirrored, told from the helices of its candidates before any sequence is used."""
+"""Whether a map is mirrored, told from the helices of its candidates before any sequence is used.
+
+Proteins have right-handed helices only, and a network that never saw a left-handed one still finds its C-alphas and
+the direction of its chain.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cryo2struct.objects import FloatArray, IntArray
+from cryo2struct.objects import Candidates, FloatArray, IntArray
 
-# Distances of C-alphas 1, 2 and 3 residues apart in an alpha helix (radius 2.3 A, rise 1.5 A, 100 degrees per
-# residue), and what candidates may be off, A
-LINK, LINK_OFF = 3.8, 0.6
-SECOND, SECOND_OFF = 5.4, 0.6
-THIRD, THIRD_OFF = 5.2, 0.8
-LEAST_TURNS = 20
-LEAST_EXCESS = 3.5
+# Least and largest distances, A: wide, because candidates of coarse maps are off by more than 1 A
+LINK = (3.0, 4.8)  # CA(i) to CA(i+1): 3.8
+SECOND = (4.5, 6.4)  # CA(i) to CA(i+2): 5.4 in an alpha helix, 6.0 to 7.0 in strands
+THIRD = (4.0, 6.8)  # CA(i) to CA(i+3): 5.2 in an alpha helix, 9 to 10.5 in strands
+TURN = (20.0, 85.0)  # degrees, size of the dihedral angle
+LEAST_COSINE = 0.5  # of a link and the predicted directions at its ends, their mean
+LEAST_TURNS = 12
+LEAST_SHARE = 0.8  # of one hand; chance gives a half
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Handedness:
 
     Attributes
     ----------
-    right, left : number of turns with a positive and with a negative dihedral angle
+    right, left : number of turns with a dihedral angle near +50 and near -50 degrees
     """
 
     right: int
@@ -34,51 +39,67 @@ class Handedness:
 
     @property
     def hand(self) -> Literal["right", "left", "undecided"]:
-        """The hand that has more turns, by `LEAST_EXCESS` standard deviations of a fair coin."""
+        """The hand that the helices have; undecided where turns are few or of both hands."""
         turns = self.right + self.left
-        if turns < LEAST_TURNS or abs(self.right - self.left) < LEAST_EXCESS * np.sqrt(turns):
+        if turns < LEAST_TURNS or max(self.right, self.left) < LEAST_SHARE * turns:
             return "undecided"
         return "right" if self.right > self.left else "left"
 
 
-def handedness(xyz: FloatArray) -> Handedness:
-    """Count right- and left-handed helical turns among C-alpha positions.
+def handedness(candidates: Candidates) -> Handedness:
+    """Count right- and left-handed helical turns among candidates.
 
-    A turn is four positions that lie as four consecutive C-alphas of an alpha helix do: neighbours 3.8 A apart, the
-    next but one 5.4 A, the first and the last 5.2 A. Their dihedral angle is near +50 degrees in proteins, near -50 in
-    their mirror images (Levitt 1976, J. Mol. Biol. 104, 59-107). Strands have no such turns.
-
-    Parameters
-    ----------
-    xyz : (N, 3) angstrom, in any order
+    A turn is four candidates, each of which lies where the one before it has its next C-alpha, at distances as in an
+    alpha helix. Their dihedral angle is near +50 degrees in proteins, near -50 in their mirror images (Levitt 1976,
+    J. Mol. Biol. 104, 59-107). Without predicted directions there are no turns.
     """
-    xyz = np.asarray(xyz, dtype=np.float64)
-    first, second, third, last = (xyz[row] for row in find_turns(xyz).T)
-    volume = np.einsum("ij,ij->i", np.cross(second - first, third - second), last - third)
-    return Handedness(right=int((volume > 0).sum()), left=int((volume < 0).sum()))
+    turns = find_turns(candidates)
+    angle = _dihedral(*(candidates.xyz[index] for index in turns.T))
+    right = (angle >= TURN[0]) & (angle <= TURN[1])
+    left = (angle <= -TURN[0]) & (angle >= -TURN[1])
+    return Handedness(right=int(right.sum()), left=int(left.sum()))
 
 
-def find_turns(xyz: FloatArray) -> IntArray:
-    """Indices (T, 4) of positions that lie as in an alpha helix; each turn once, in one of its two directions."""
-    number = len(xyz)
-    if number < 4:
-        return np.empty((0, 4), dtype=np.intp)
-    links = cKDTree(xyz).query_pairs(LINK + LINK_OFF, output_type="ndarray")
-    links = links[_apart(xyz, links, LINK, LINK_OFF)]
-    links = np.concatenate([links, links[:, ::-1]])
+def find_turns(candidates: Candidates) -> IntArray:
+    """Rows (T, 4) of candidates that follow each other as in a helix, in the predicted direction of the chain."""
+    xyz, number = candidates.xyz, len(candidates)
+    links = _links(candidates)
     before, after = _matches(links[:, 1], links[:, 0])
     bends = np.column_stack([links[before], links[after, 1]])
-    bends = bends[_apart(xyz, bends, SECOND, SECOND_OFF)]
+    bends = bends[_within(xyz, bends, SECOND)]
     before, after = _matches(bends[:, 1] * number + bends[:, 2], bends[:, 0] * number + bends[:, 1])
     turns = np.column_stack([bends[before], bends[after, 2]])
-    turns = turns[turns[:, 0] < turns[:, 3]]
-    return turns[_apart(xyz, turns, THIRD, THIRD_OFF)]
+    return turns[_within(xyz, turns, THIRD)]
 
 
-def _apart(xyz: FloatArray, rows: IntArray, distance: float, off: float) -> NDArray[np.bool_]:
-    """Rows of indices whose first and last position are `distance` apart, give or take `off`."""
+def _links(candidates: Candidates) -> IntArray:
+    """Rows (L, 2) of candidates; the second lies where the first has its next C-alpha, and the reverse."""
+    xyz, following, preceding = candidates.xyz, candidates.next_vec, candidates.prev_vec
+    if len(xyz) == 0 or following is None or preceding is None:
+        return np.empty((0, 2), dtype=np.intp)
+    pairs = cKDTree(xyz).query_pairs(LINK[1], output_type="ndarray")
+    pairs = pairs[_within(xyz, pairs, LINK)]
+    links = np.concatenate([pairs, pairs[:, ::-1]])
+    step = xyz[links[:, 1]] - xyz[links[:, 0]]
+    # A direction that is not known (NaN) speaks for no link.
+    predicted = np.nan_to_num(following[links[:, 0]]) - np.nan_to_num(preceding[links[:, 1]])
+    cosine = np.einsum("ij,ij->i", step, predicted) / (2 * np.linalg.norm(step, axis=1))
+    result: IntArray = links[cosine >= LEAST_COSINE]
+    return result
+
+
+def _dihedral(first: FloatArray, second: FloatArray, third: FloatArray, last: FloatArray) -> FloatArray:
+    """Dihedral angles (T,) in degrees, -180 to 180, of four points (T, 3) each."""
+    along = third - second
+    before, after = np.cross(second - first, along), np.cross(along, last - third)
+    sine = np.einsum("ij,ij->i", second - first, after) * np.linalg.norm(along, axis=1)
+    return np.degrees(np.arctan2(sine, np.einsum("ij,ij->i", before, after)))
+
+
+def _within(xyz: FloatArray, rows: IntArray, limits: tuple[float, float]) -> NDArray[np.bool_]:
+    """Rows of indices whose first and last position are apart by what lies within the limits."""
     found = np.linalg.norm(xyz[rows[:, 0]] - xyz[rows[:, -1]], axis=1)
-    return np.abs(found - distance) <= off
+    return (found >= limits[0]) & (found <= limits[1])
 
 
 def _matches(left: IntArray, right: IntArray) -> tuple[IntArray, IntArray]:

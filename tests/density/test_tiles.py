@@ -61,7 +61,7 @@ def test_blend_is_the_weighted_mean_of_tiles_that_differ():
         weight[z : z + 16, y : y + 16, x : x + 16] += window
     expected = (total / np.maximum(weight, 1e-12))[:, :19, :24, :17][:, chosen].T
     assert np.array_equal(blend.index, np.argwhere(chosen))
-    np.testing.assert_allclose(blend.result(), expected, atol=2e-3)
+    np.testing.assert_allclose(blend.result(), expected, atol=1e-3)
 
 
 def test_cells_of_two_voxels_have_the_same_tiles() -> None:

@@ -1,12 +1,17 @@
 """Picking finds made-up C-alphas where they are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import scipy.ndimage
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from cryo2struct.objects import GridFrame, Prediction
+from cryo2struct.prediction import picking
 from cryo2struct.prediction.picking import calibrated_presence, pick_candidates
 from cryo2struct.settings import load_settings
 
@@ -72,12 +77,12 @@ def test_weak_ones_are_left_out_and_order_is_by_presence(settings):
 @hypothesis_settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6))
 def test_no_two_candidates_are_too_close(seed):
-    picking = load_settings().picking
+    options = load_settings().picking
     rng = np.random.default_rng(seed)
-    found = pick_candidates(prediction_of(rng.uniform(4, 22, (25, 3)), strength=0.6), picking)
+    found = pick_candidates(prediction_of(rng.uniform(4, 22, (25, 3)), strength=0.6), options)
     distance = np.linalg.norm(found.xyz[:, None] - found.xyz, axis=2) + 100 * np.eye(len(found))
     # Suppression works on maxima; the centres around them may move by a fraction of a voxel.
-    assert distance.min() > picking.separation - 1.3
+    assert distance.min() > options.separation - 1.3
 
 
 def test_presence_is_a_rising_probability(settings):
@@ -88,3 +93,42 @@ def test_presence_is_a_rising_probability(settings):
 
 def test_empty_prediction_gives_no_candidates(settings):
     assert len(pick_candidates(prediction_of(np.array([[15.0, 15, 15]]), strength=1e-4), settings)) == 0
+
+
+def simply_picked(prediction: Prediction, options) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and presences by loops over the whole box at once."""
+    dense = np.zeros(np.array(SHAPE) + 20, dtype=np.float32)
+    dense[tuple((prediction.voxels + 10).T)] = prediction.atoms[:, 1]
+    smooth = scipy.ndimage.gaussian_filter(dense, options.smoothing)
+    highest = scipy.ndimage.maximum_filter(smooth, size=3)
+    maxima = sorted(np.argwhere((smooth == highest) & (smooth > 0.01)).tolist(), key=lambda v: -smooth[tuple(v)])
+    voxel = prediction.frame.voxel[::-1]
+    peaks: list[np.ndarray] = []
+    for voxels in map(np.array, maxima):
+        if all(np.linalg.norm((voxels - peak) * voxel) > options.separation for peak in peaks):
+            peaks.append(voxels)
+    every = np.argwhere(dense > 0)
+    nearest = cKDTree(np.array(peaks) - 10).query(every - 10)[1]  # where two are as near, either will do
+    positions, masses = [], []
+    for number, peak in enumerate(peaks):
+        own = (nearest == number) & (((every - peak) ** 2).sum(axis=1) <= (options.radius / voxel.mean()) ** 2)
+        weight = dense[tuple(every[own].T)].astype(np.float64)
+        masses.append(weight.sum())
+        positions.append(prediction.frame.to_xyz(weight @ (every[own] - 10) / weight.sum()))
+    return np.array(positions), calibrated_presence(np.array(masses), options)
+
+
+@pytest.mark.parametrize("slab", [1, 5, 64])
+def test_slabs_give_what_the_whole_box_gives(settings, monkeypatch, slab):
+    rng = np.random.default_rng(4)
+    made = prediction_of(rng.uniform(1, 25, (60, 3)), strength=0.8)
+    # Two regions are predicted that lie more than a slab of five apart.
+    kept = (made.voxels[:, 0] < 11) | (made.voxels[:, 0] > 21)
+    made = replace(made, voxels=made.voxels[kept], atoms=made.atoms[kept])
+    monkeypatch.setattr(picking, "SLAB", slab)
+    found = pick_candidates(made, settings)
+    positions, presence = simply_picked(made, settings)
+    order = np.argsort(-presence, kind="stable")[: (presence >= settings.threshold).sum()]
+    assert len(found) == len(order) > 20
+    np.testing.assert_allclose(found.ca_prob, presence[order], rtol=1e-9)
+    np.testing.assert_allclose(found.xyz, positions[order], atol=1e-9)
