@@ -213,7 +213,7 @@ def predict_and_pick(
     from cryo2struct.networks.store import load_classifier, load_residue_network
     from cryo2struct.prediction.device import choose_device, describe_device
     from cryo2struct.prediction.inference import estimate_seconds
-    from cryo2struct.prediction.residues import refine_candidates
+    from cryo2struct.prediction.residues import refine_candidates, surest_sharpening
 
     with record.step("check map"):
         region = _look(density, settings, mask, record)
@@ -243,8 +243,10 @@ def predict_and_pick(
         mirror = True
     record.counts["mirrored"] = mirror
     with record.step("look at residues"):
+        sharpening, sharp = surest_sharpening(resampled, candidates, residue_network, settings.residues, device=device)
+        record.counts["sharpening"] = sharpening
         candidates = refine_candidates(
-            resampled,
+            sharp,
             candidates,
             residue_network,
             settings.residues,

@@ -82,6 +82,10 @@ class ResidueSettings(_Group):
     rounds: int = Field(ge=0, description="times that the likely frames are seen again from corrected positions")
     kept: int = Field(ge=1, description="frames per candidate that are seen again")
     batch: int = Field(ge=1, description="frames per pass")
+    sharpening: list[float] = Field(
+        min_length=1,
+        description="B factors tried on the map, below 0 sharpens, A^2; the one with the surest types is taken",
+    )
     threshold: float = Field(ge=0, le=1, description="smallest presence probability that a candidate keeps")
     presence_weight: float = Field(ge=0, description="calibration: factor of the residue network's log odds")
     voxel_presence_weight: float = Field(ge=0, description="calibration: factor of the voxel network's log odds")

@@ -15,7 +15,7 @@ from cryo2struct.networks.store import load_classifier, load_residue_network
 from cryo2struct.objects import Candidates, DensityMap, Prediction
 from cryo2struct.prediction.inference import predict
 from cryo2struct.prediction.picking import pick_candidates
-from cryo2struct.prediction.residues import refine_candidates
+from cryo2struct.prediction.residues import refine_candidates, surest_sharpening
 from cryo2struct.settings import Settings
 
 Networks = tuple[Classifier, ResidueNetwork]
@@ -72,5 +72,6 @@ def find_candidates(
         device=device,
     )
     picked = pick_candidates(prediction, settings.picking)
-    refined = refine_candidates(density, picked, networks[1], settings.residues, device=device)
+    _, sharp = surest_sharpening(density, picked, networks[1], settings.residues, device=device)
+    refined = refine_candidates(sharp, picked, networks[1], settings.residues, device=device)
     return Found(prediction, picked, refined)

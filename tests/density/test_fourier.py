@@ -5,7 +5,7 @@ import pytest
 import scipy.fft
 import scipy.ndimage
 
-from cryo2struct.density.fourier import estimate_resolution, frequencies, fsc, radial_power, shell_frequencies
+from cryo2struct.density.fourier import estimate_resolution, frequencies, fsc, radial_power, sharpen, shell_frequencies
 
 SHAPE = (18, 21, 24)
 VOXEL = np.array([1.1, 0.9, 1.3])  # x, y, z
@@ -100,3 +100,22 @@ def test_without_any_sign_it_is_the_fall_off_or_the_voxels() -> None:
     falling = filtered(rng.normal(size=(40, 40, 40)), 1.5, lambda s: np.exp(-80 * s**2 / 4))
     wanted = 1 / np.sqrt(0.01 + np.log(20) * 2 / 80)
     assert estimate_resolution(falling, 1.5) == pytest.approx(wanted, rel=0.15)
+
+
+@pytest.mark.parametrize("b_factor", [40.0, -20.0])
+def test_sharpening_is_that_of_a_gaussian(b_factor):
+    """exp(-r^2 / 2 v) has the transform exp(-2 pi^2 v s^2): B adds B / 8 pi^2 to the variance v."""
+    voxel, variance = np.array([0.9, 1.0, 1.1]), 3.0
+    changed = variance + b_factor / (8 * np.pi**2)
+    z, y, x = np.meshgrid(*[np.arange(32) - 16] * 3, indexing="ij")
+    square = (z * voxel[2]) ** 2 + (y * voxel[1]) ** 2 + (x * voxel[0]) ** 2
+    values = np.exp(-square / (2 * variance)).astype(np.float32)
+    expected = (variance / changed) ** 1.5 * np.exp(-square / (2 * changed))
+    np.testing.assert_allclose(sharpen(values, voxel, b_factor), expected, atol=2e-4)
+
+
+def test_sharpening_leaves_what_a_mask_cleared():
+    values = np.random.default_rng(0).normal(size=(20, 21, 22)).astype(np.float32)
+    values[:, :8] = 0
+    assert (sharpen(values, 1.0, -30.0)[:, :8] == 0).all()
+    assert np.abs(sharpen(values, 1.0, 0.0) - values).max() < 1e-5

@@ -6,10 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from scipy.special import logit
 
+from cryo2struct.density.fourier import sharpen
 from cryo2struct.networks.residue import RESIDUE_HEADS, residue_frames
 from cryo2struct.objects import Candidates, DensityMap, GridFrame
-from cryo2struct.prediction.residues import BEND, NEIGHBOUR, STEP, refine_candidates, suggested_frames
+from cryo2struct.prediction.residues import (
+    BEND,
+    NEIGHBOUR,
+    STEP,
+    refine_candidates,
+    suggested_frames,
+    surest_sharpening,
+)
 from cryo2struct.settings import load_settings
 
 SETTINGS = load_settings().residues
@@ -127,3 +137,41 @@ def test_no_candidates_stay_none_and_batches_do_not_matter():
         results.append(found)
     np.testing.assert_allclose(results[0].xyz, results[1].xyz, atol=2e-2)
     np.testing.assert_allclose(results[0].aa_prob, results[1].aa_prob, atol=2e-2)
+
+
+class Rough(Stub):
+    """Sure of its types where patches are rough (`sign` 1) or smooth (-1)."""
+
+    def __init__(self, sign):
+        super().__init__(lambda number: 0.0)
+        self.sign = sign
+
+    def forward(self, patches):
+        result = super().forward(patches)
+        result["aa"][:, 3] = 4 + 4 * self.sign * patches.diff(dim=2).abs().mean(dim=(1, 2, 3, 4))
+        return result
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, -60.0), (-1, 30.0), (0, 0.0)])
+def test_the_sharpening_with_the_surest_types_is_taken(sign, expected):
+    density = empty_map()
+    smooth = replace(density, values=ndimage.gaussian_filter(density.values, 1.5))
+    device = torch.device("cpu")
+    chosen, changed = surest_sharpening(smooth, candidates_at(helix(12)), Rough(sign), SETTINGS, device=device)
+    assert chosen == expected
+    np.testing.assert_allclose(changed.values, sharpen(smooth.values, smooth.frame.voxel, expected), atol=1e-5)
+
+
+def test_presence_joins_both_networks_and_few_stay():
+    xyz = helix(9)
+    plain = replace(candidates_at(xyz), ca_prob=np.linspace(0.1, 0.9, 9))
+    change = {"rounds": 0, "threshold": 0.5, "presence_weight": 0.7, "voxel_presence_weight": 1.3}
+    settings = SETTINGS.model_copy(update=change | {"presence_offset": -0.2})
+    logits = [1.0, 1.0, 1.0, 2.0]  # right is set to 1 by the stub
+    nothing = np.exp(2) / (3 * np.exp(1) + np.exp(2))
+    network = Stub(lambda number: 1.0, frame=logits)
+    found = refine_candidates(empty_map(), plain, network, settings, device=torch.device("cpu"))
+    expected = 1 / (1 + np.exp(-(0.7 * np.log((1 - nothing) / nothing) + 1.3 * logit(plain.ca_prob) - 0.2)))
+    np.testing.assert_allclose(found.ca_prob, expected[expected >= 0.5], rtol=1e-4)
+    assert 0 < len(found) < 9
+    np.testing.assert_allclose(found.aa_prob.sum(axis=1), 1)
