@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.errors import Cryo2StructError, InputError, InternalError, UsageError
 from cryo2struct.networks.store import save_weights
-from cryo2struct.training.crops import CropBatch, CropStream, simulate
+from cryo2struct.training.crops import CropBatch, simulate
 from cryo2struct.training.tasks import TASKS
 
 CHECKPOINT = "checkpoint.pt"
@@ -68,7 +68,7 @@ def fixed_part(config: Config) -> Config:
     return {
         "seed": config["seed"],
         "network": config["network"],
-        "resolutions": config["data"]["resolutions"],
+        "resolutions": config["data"].get("resolutions"),
         "optimiser": config["optimiser"],
         "loss": config["loss"],
     }
@@ -219,15 +219,7 @@ def train(
         export(trainer, export_to, trainer.validate(pack))
         return
     on_gpu = trainer.fabric.device.type != "cpu"
-    stream = CropStream(
-        pack,
-        pack.split("train"),
-        batch_size=config["optimiser"]["batch"],
-        resolutions=tuple(config["data"]["resolutions"]),
-        seed=config["seed"],
-        first_batch=trainer.step,
-        simulate_here=not on_gpu,
-    )
+    stream = trainer.task.stream(pack, config, trainer.step, not on_gpu)
     loader = DataLoader(stream, batch_size=None, num_workers=config["data"]["workers"])
     print(f"{trainer.fabric.device}, step {trainer.step} of {config['optimiser']['steps']}", flush=True)
     try:
