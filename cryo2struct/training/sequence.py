@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.data import IterableDataset, get_worker_info
 
 from cryo2struct.dataset.pack import StructurePack
-from cryo2struct.networks.esm2 import Encoder, open_encoder
+from cryo2struct.networks.encoders import Encoder, open_encoder
 from cryo2struct.networks.sequence import CandidateFeatures, SequenceHead, candidate_features
 from cryo2struct.training.candidates import NOBODY, UNSURE, CandidateSet, draw_set
 
