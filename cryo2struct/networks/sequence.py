@@ -74,9 +74,9 @@ class SequenceConfig:
 
     encoder: str = BUILTIN
     embedding: int = BUILTIN_WIDTH
-    width: int = 96
+    width: int = 64
     layers: int = 3
-    neighbours: int = 20
+    neighbours: int = 16
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the manifest of the weights."""
