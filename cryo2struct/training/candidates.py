@@ -191,18 +191,16 @@ def _false_candidates(
     """The C-alpha that each false candidate is nearest to, and positions: at other atoms or anywhere near."""
     atoms = structure.xyz[rng.integers(len(structure.xyz), size=4 * count)]
     points = atoms + rng.normal(0, 1, (len(atoms), 3)) * np.where(rng.random((len(atoms), 1)) < 0.7, 0.4, 2.0)
-    taken: list[int] = []
-    everything = true
-    origin = []
-    for number, point in enumerate(points):
-        if len(taken) < count and ((everything - point) ** 2).sum(axis=1).min() > SEPARATION**2:
-            near = ((alphas - point) ** 2).sum(axis=1)
-            # of a part of a large structure: nothing far from it
-            if ((true - point) ** 2).sum(axis=1).min() < 6.0**2:
-                taken.append(number)
-                origin.append(int(near.argmin()))
-                everything = np.concatenate([everything, point[None]])
-    return np.array(origin, dtype=np.int64), points[taken]
+    nearest = np.sqrt(_square_distances(points, true).min(axis=1))
+    # of a part of a large structure: nothing far from it
+    points = points[(nearest > SEPARATION) & (nearest < 6.0)][: 2 * count]
+    close = np.tril(_square_distances(points, points) < SEPARATION**2, -1).any(axis=1)
+    points = points[~close][:count]
+    return _square_distances(points, alphas).argmin(axis=1), points
+
+
+def _square_distances(points: Array, others: Array) -> Array:
+    return (points**2).sum(axis=1)[:, None] - 2 * points @ others.T + (others**2).sum(axis=1)
 
 
 def _types(whole: _Chains, source: Array, is_false: Array, rng: Generator) -> Array:
