@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import pickle
 import re
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -32,8 +32,12 @@ OVERLAP = 200
 """Residues that neighbouring windows share at least."""
 
 
-def open_encoder(name: str, weights: str | Path | None = None) -> Encoder:
+def open_encoder(
+    name: str, weights: str | Path | None = None, warn: Callable[[str], object] = warnings.warn
+) -> Encoder:
     """The encoder `name`: `BUILTIN`, or an ESM-2 model such as esm2_t6_8M whose file is `weights`.
+
+    `warn` is called with a line when embeddings cannot be kept.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def open_encoder(name: str, weights: str | Path | None = None) -> Encoder:
         return encode_builtin
     if weights is None:
         raise ResourceError(f"sequence features {name}: no weights given: name the file with --esm-weights PATH")
-    return Esm2Encoder(name, Path(weights))
+    return Esm2Encoder(name, Path(weights), warn)
 
 
 class Esm2Encoder:
@@ -58,9 +62,10 @@ class Esm2Encoder:
         fair-esm is not installed, the file is missing or damaged, or it holds another model than `name`.
     """
 
-    def __init__(self, name: str, weights: Path) -> None:
+    def __init__(self, name: str, weights: Path, warn: Callable[[str], object] = warnings.warn) -> None:
         self.name = name
         self.weights = weights
+        self._warn = warn
         if not weights.is_file():
             raise ResourceError(f"{weights}: no such file: give the ESM-2 weights with --esm-weights PATH")
         with weights.open("rb") as stream:
@@ -92,9 +97,7 @@ class Esm2Encoder:
         # distance to the middle of each window; the first of equal ones
         middle = torch.tensor([start + (len(part) - 1) / 2 for start, part in zip(starts, parts, strict=True)])
         owner = (position[:, None] - middle).abs().argmin(dim=1)
-        return torch.cat(
-            [part[position[owner == number] - starts[number]] for number, part in enumerate(parts)]
-        )
+        return torch.cat([part[position[owner == number] - starts[number]] for number, part in enumerate(parts)])
 
     @torch.inference_mode()
     def _embed(self, letters: str) -> Tensor:
@@ -113,18 +116,16 @@ class Esm2Encoder:
     def _keep(self, path: Path | None, embeddings: Tensor) -> None:
         if path is None:
             return
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
+            with temporary.open("wb") as stream:
                 np.savez(stream, embeddings=embeddings.numpy())
-            Path(stream.name).replace(path)
+            temporary.replace(path)
         except OSError as error:
             self._cache_works = False
-            warnings.warn(
-                f"{path.parent}: embeddings cannot be kept ({error.strerror}): they are computed in every run",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            temporary.unlink(missing_ok=True)
+            self._warn(f"{path.parent}: embeddings cannot be kept ({error.strerror}): they are computed in every run")
 
 
 def window_starts(length: int) -> list[int]:

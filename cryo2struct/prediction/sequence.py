@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +25,25 @@ ATTENTION_RANGE = 12.0
 
 @dataclass(frozen=True)
 class ReadSequences:
-    """The head, and what its encoder says of each entity: (length, width), None where it is no protein."""
+    """The head, what the manifest says of it, and what its encoder says of the entities.
+
+    Attributes
+    ----------
+    head : SequenceHead
+    entry : of the manifest
+    embeddings : (length, width) of each entity, None where it is no protein
+    lengths : of the entities
+    """
 
     head: SequenceHead
+    entry: dict[str, Any]
     embeddings: list[Tensor | None]
     lengths: list[int]
 
 
-def read_for_head(sequences: Sequences, settings: SequenceSettings, weights: Path) -> ReadSequences:
+def read_for_head(
+    sequences: Sequences, settings: SequenceSettings, weights: Path, warn: Callable[[str], object] = warnings.warn
+) -> ReadSequences:
     """Load the head and encode the proteins.
 
     Parameters
@@ -38,6 +52,7 @@ def read_for_head(sequences: Sequences, settings: SequenceSettings, weights: Pat
     settings : SequenceSettings
         `features` is not "none".
     weights : folder of the shipped weights
+    warn : called with a line when embeddings cannot be kept
 
     Raises
     ------
@@ -51,7 +66,7 @@ def read_for_head(sequences: Sequences, settings: SequenceSettings, weights: Pat
         raise ResourceError(
             f"{made_for}, not {settings.features}: use that, or train a head and give its folder as sequence.head"
         )
-    encoder = open_encoder(settings.features, settings.esm_weights)
+    encoder = open_encoder(settings.features, settings.esm_weights, warn)
     embeddings = [encoder(e.letters) if e.kind == "protein" else None for e in sequences.entities]
     for found in embeddings:
         if found is not None and found.shape[1] != head.config.embedding:
@@ -59,7 +74,7 @@ def read_for_head(sequences: Sequences, settings: SequenceSettings, weights: Pat
                 f"{made_for} with {head.config.embedding} numbers per residue, the encoder gives {found.shape[1]}: "
                 "give the weights that it was trained with"
             )
-    return ReadSequences(head, embeddings, [len(entity.letters) for entity in sequences.entities])
+    return ReadSequences(head, entry, embeddings, [len(entity.letters) for entity in sequences.entities])
 
 
 @torch.inference_mode()
@@ -75,7 +90,9 @@ def apply_head(candidates: Candidates, read: ReadSequences) -> Candidates:
     """
     known = (candidates.ss_prob, candidates.next_vec, candidates.prev_vec)
     if any(values is None for values in known):
-        raise InputError("candidates: no directions or secondary structure, which sequence features need: classify anew")
+        raise InputError(
+            "candidates: no directions or secondary structure, which sequence features need: classify anew"
+        )
     if len(candidates) < 2:
         return candidates
     ss, after, before = (torch.from_numpy(np.asarray(values, dtype=np.float32)) for values in known)

@@ -55,7 +55,9 @@ SIDE_CHAINS = np.array(
 """Amino acids as points so that squared distances are proportional to the mean log odds by which the residue network
 tells them apart: on simulated crops of validation structures, 2.5 to 4 angstrom; classical scaling to 7 dimensions."""
 
-FREQUENCIES = np.array([7.8, 1.4, 5.5, 6.3, 4.4, 7.3, 2.1, 6.0, 5.8, 9.6, 2.3, 4.4, 4.4, 3.7, 5.0, 6.1, 5.6, 7.2, 1.5, 3.7])
+FREQUENCIES = np.array(
+    [7.8, 1.4, 5.5, 6.3, 4.4, 7.3, 2.1, 6.0, 5.8, 9.6, 2.3, 4.4, 4.4, 3.7, 5.0, 6.1, 5.6, 7.2, 1.5, 3.7]
+)
 """Amino acids of the structure pack, percent."""
 
 CLARITY = (1.4, 4.5)
@@ -244,8 +246,9 @@ def _directions(whole: _Chains, source: Array, is_false: Array, rng: Generator) 
     found = []
     for vector in (after, before):
         unknown = np.isnan(vector).any(axis=1) | (rng.random(len(vector)) < np.where(is_false, 0.7, lost))
-        noisy = np.where(unknown[:, None], 0, vector) + rng.normal(0, 1, vector.shape) * np.where(
-            unknown, 1.0, error / np.sqrt(2)
-        )[:, None]
+        noisy = (
+            np.where(unknown[:, None], 0, vector)
+            + rng.normal(0, 1, vector.shape) * np.where(unknown, 1.0, error / np.sqrt(2))[:, None]
+        )
         found.append((noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32))
     return found[0], found[1]

@@ -69,11 +69,12 @@ class SequenceBatch:
 def make_example(drawn: CandidateSet, encoder: Encoder, neighbours: int, dropped: bool) -> SequenceExample:
     """The set with its features, and the embeddings of its sequences unless they are dropped."""
     arrays = (drawn.xyz, drawn.presence, drawn.types, drawn.structure, drawn.after, drawn.before)
-    features = candidate_features(*(torch.from_numpy(array) for array in arrays), neighbours)
+    xyz, presence, types, structure, after, before = map(torch.from_numpy, arrays)
+    features = candidate_features(xyz, presence, types, structure, after, before, neighbours)
     place = np.full_like(drawn.residue, NOBODY) if dropped else drawn.residue
     target = torch.from_numpy(np.where(place == UNSURE, UNSURE, place + 1))
     embeddings = [] if dropped else [encoder(letters) for letters in drawn.letters]
-    return SequenceExample(features, torch.from_numpy(drawn.types), embeddings, torch.from_numpy(drawn.aa), target)
+    return SequenceExample(features, types, embeddings, torch.from_numpy(drawn.aa), target)
 
 
 class SequenceStream(IterableDataset[tuple[SequenceBatch, Tensor]]):
@@ -95,7 +96,7 @@ class SequenceStream(IterableDataset[tuple[SequenceBatch, Tensor]]):
         rng = np.random.default_rng([self.seed, number])
         examples = []
         for index in rng.choice(self.indices, self.batch_size, p=self.probability):
-            decoys = rng.choice(self.indices, 1) if rng.random() < DECOYS else ()
+            decoys = rng.choice(self.indices, 1).tolist() if rng.random() < DECOYS else []
             drawn = draw_set(self.pack, int(index), rng, decoys)
             examples.append(make_example(drawn, self.encoder, self.neighbours, bool(rng.random() < DROPPED)))
         return SequenceBatch(examples)
