@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import pickle
@@ -79,7 +80,7 @@ class Esm2Encoder:
         path = self._cache_path(letters)
         if path is not None and path.is_file():
             try:
-                with np.load(path, allow_pickle=False) as archive:
+                with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                     return torch.from_numpy(archive["embeddings"])
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 pass  # written anew below
@@ -124,7 +125,8 @@ class Esm2Encoder:
             temporary.replace(path)
         except OSError as error:
             self._cache_works = False
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             self._warn(f"{path.parent}: embeddings cannot be kept ({error.strerror}): they are computed in every run")
 
 
