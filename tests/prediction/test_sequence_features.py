@@ -1,4 +1,4 @@
-"""Candidates with the sequence head: columns belong to residues; a head takes what it was made for, and nothing else."""
+"""Candidates with the sequence head: columns belong to residues; a head is refused for what it was not made for."""
 
 from dataclasses import replace
 
