@@ -38,6 +38,8 @@ def open_encoder(
 ) -> Encoder:
     """The encoder `name`: `BUILTIN`, or an ESM-2 model such as esm2_t6_8M whose file is `weights`.
 
+    Embeddings of an ESM-2 model come behind those of the built-in encoder.
+
     `warn` is called with a line when embeddings cannot be kept.
 
     Raises
@@ -49,7 +51,8 @@ def open_encoder(
         return encode_builtin
     if weights is None:
         raise ResourceError(f"sequence features {name}: no weights given: name the file with --esm-weights PATH")
-    return Esm2Encoder(name, Path(weights), warn)
+    model = Esm2Encoder(name, Path(weights), warn)
+    return lambda letters: torch.cat([encode_builtin(letters), model(letters)], dim=1)
 
 
 class Esm2Encoder:

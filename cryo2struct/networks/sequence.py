@@ -19,8 +19,14 @@ from cryo2struct.networks.residue import residue_frames
 STEP = 3.8
 """Distance of consecutive C-alphas, angstrom."""
 
+SHIFTS = 4
+"""Residues on either side that are compared with the sequence by their types."""
+
 NODE_FEATURES = 27
 EDGE_FEATURES = 32
+
+LOG_SCALE = 3.0
+"""Log probabilities are divided by this as features."""
 
 LOG_FLOOR = -9.0
 """Log probabilities below are as good as this."""
@@ -132,7 +138,7 @@ def candidate_features(
         chosen.append(distance.topk(count, dim=1, largest=False).indices)
     index = torch.cat(chosen)
     crowded = torch.cat(crowding) / torch.tensor([radius**3 / 100 for radius in CROWDING], device=xyz.device)
-    nodes = torch.cat([types.clamp_min(LOG_FLOOR) / 3, presence[:, None], structure, crowded], dim=1)
+    nodes = torch.cat([types.clamp_min(LOG_FLOOR) / LOG_SCALE, presence[:, None], structure, crowded], dim=1)
     frames = residue_frames(after, before)
     vector = xyz[index] - xyz[:, None]
     distance = vector.norm(dim=2, keepdim=True)
@@ -175,6 +181,21 @@ class MessageLayer(nn.Module):
         return x + self.perceptron(self.norm2(x))
 
 
+def local_types(types: Tensor, neighbours: Tensor, edges: Tensor) -> Tensor:
+    """Types (N, 2 `SHIFTS` + 1, C) expected so many residues before and after each candidate, from types (N, C).
+
+    Expectation over walks to neighbours that may be next, and whose previous one may be this; where nothing follows,
+    0 comes instead.
+    """
+    found = {0: types}
+    for sign, ours, theirs in ((1, -4, -1), (-1, -3, -2)):
+        likely = edges[..., ours] * edges[..., theirs]
+        likely = likely / (likely.sum(dim=1, keepdim=True) + 0.1)
+        for shift in range(1, SHIFTS + 1):
+            found[sign * shift] = torch.einsum("nk,nkc->nc", likely, found[sign * (shift - 1)][neighbours])
+    return torch.stack([found[shift] for shift in range(-SHIFTS, SHIFTS + 1)], dim=1)
+
+
 class SequenceHead(nn.Module):
     """Corrects the types of candidates, and says which residue of the sequences each one looks like."""
 
@@ -191,6 +212,8 @@ class SequenceHead(nn.Module):
         self.value = nn.Linear(width, width)
         self.null_key = nn.Parameter(torch.zeros(1, width))
         self.null_value = nn.Parameter(torch.zeros(1, width))
+        self.shift_weight = nn.Parameter(torch.full((2 * SHIFTS + 1,), 0.3))
+        self.background = nn.Parameter(torch.full((20,), -3.0))
         self.last = MessageLayer(width)
         self.types = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 20))
         self.gate = nn.Parameter(torch.zeros(1))
@@ -201,7 +224,8 @@ class SequenceHead(nn.Module):
         """Correction of the log type probabilities (N, 20), and attention logits (N, 1 + sum of lengths).
 
         The first column of the logits is the null key: none of these residues. `embeddings` has a tensor
-        (length, `config.embedding`) for each distinct sequence; with none, the null key takes all.
+        (length, `config.embedding`) for each distinct sequence, of which the first 20 columns are one-hot types; with
+        none, the null key takes all.
         """
         x = self.nodes(nodes)
         for layer in self.layers:
@@ -210,6 +234,11 @@ class SequenceHead(nn.Module):
         keys = torch.cat([self.null_key, *(self.key(residues) for residues in read)])
         values = torch.cat([self.null_value, *(self.value(residues) for residues in read)])
         logits = (self.query(x) @ keys.T / math.sqrt(keys.shape[1])).float()
+        if embeddings:
+            odds = LOG_SCALE * nodes[:, :20].float() - self.background
+            expected = local_types(odds, neighbours, edges.float()) * self.shift_weight[:, None]
+            letters = torch.cat([_shifted(sequence[:, :20]) for sequence in embeddings]).float()
+            logits = torch.cat([logits[:, :1], logits[:, 1:] + expected.flatten(1) @ letters.flatten(1).T], dim=1)
         x = x + logits.softmax(dim=1).to(values.dtype) @ values
         x = self.last(x, neighbours, edges)
         return self.gate * self.types(x), logits
@@ -220,3 +249,9 @@ class SequenceHead(nn.Module):
         for convolution in self.context:
             x = x + functional.silu(convolution(x.T[None])[0].T)
         return x
+
+
+def _shifted(letters: Tensor) -> Tensor:
+    """Types (L, 2 `SHIFTS` + 1, 20) of the residues before and after each residue from one-hot types (L, 20)."""
+    padded = functional.pad(letters, (0, 0, SHIFTS, SHIFTS))
+    return padded.unfold(0, 2 * SHIFTS + 1, 1).transpose(1, 2)

@@ -60,6 +60,22 @@ FREQUENCIES = np.array(
 )
 """Amino acids of the structure pack, percent."""
 
+SURROUNDED = np.array(
+    [
+        (5.0, 0.5, 9.7, 8.5, 2.2, 11.8, 2.2, 2.3, 7.9, 4.3, 1.4, 7.2, 7.7, 4.2, 5.1, 8.1, 6.0, 3.3, 0.8, 1.8),
+        (5.7, 1.5, 7.1, 4.7, 4.0, 10.3, 2.2, 4.5, 5.6, 7.7, 1.8, 6.0, 7.3, 3.2, 5.2, 7.0, 6.3, 5.4, 1.1, 3.4),
+        (8.1, 2.7, 4.6, 2.5, 4.7, 12.6, 2.5, 5.1, 2.5, 8.8, 2.4, 5.3, 7.8, 2.3, 4.1, 6.4, 6.0, 6.3, 1.2, 4.1),
+        (8.4, 0.4, 7.9, 15.4, 2.3, 3.1, 1.8, 3.3, 10.8, 6.7, 1.5, 4.5, 3.3, 6.2, 7.2, 6.0, 4.3, 3.7, 1.2, 2.0),
+        (8.7, 1.1, 4.4, 7.5, 5.1, 2.8, 2.0, 7.4, 7.1, 14.3, 3.1, 3.0, 2.0, 4.7, 6.1, 4.2, 3.9, 6.7, 2.0, 4.2),
+        (15.0, 2.1, 2.0, 2.8, 5.1, 6.0, 1.5, 8.3, 2.5, 16.0, 3.9, 2.2, 2.4, 2.6, 3.5, 4.9, 4.9, 9.1, 1.5, 3.9),
+        (3.1, 0.5, 6.6, 10.4, 4.0, 4.7, 2.4, 5.7, 9.3, 5.4, 1.3, 3.8, 2.7, 5.7, 6.2, 6.4, 8.8, 8.6, 1.1, 3.1),
+        (4.1, 0.9, 4.4, 6.5, 5.7, 4.9, 2.4, 7.7, 6.8, 9.3, 1.6, 3.4, 1.8, 3.8, 5.2, 6.0, 7.2, 10.8, 1.9, 5.8),
+        (7.9, 2.2, 2.4, 2.9, 6.4, 5.9, 1.7, 11.1, 2.8, 11.5, 2.7, 2.2, 1.6, 2.1, 3.9, 4.9, 5.7, 14.8, 2.0, 5.4),
+    ]
+).reshape(3, 3, 20)
+"""Amino acids in coil, helix and strand with fewer than 16, with 16 to 20, and with more C-alphas within 10 angstrom,
+percent; training structures of the pack. The networks see as much of the surroundings in the density."""
+
 CLARITY = (1.4, 4.5)
 """Factor on `SIDE_CHAINS` beside noise of deviation 1; right types in 0.25 to 0.65 before it varies along the chain."""
 
@@ -209,6 +225,7 @@ def _types(whole: _Chains, source: Array, is_false: Array, rng: Generator) -> Ar
     """Log probabilities (N, 20) by Bayes from noisy points in the space of side chains; see `SIDE_CHAINS`.
 
     How clear the points are varies smoothly along the chain. False candidates see something of the nearest residue.
+    The prior knows the surroundings, more or less, and each set has a taste of its own.
     """
     wave = np.sin(np.outer(np.arange(len(whole.aa)), rng.uniform(0.02, 0.3, 4)) + rng.uniform(0, 6.3, 4)).sum(axis=1)
     clear = (rng.uniform(*CLARITY) * np.exp(0.25 * wave[source] + rng.normal(0, 0.3, len(source)))).clip(0.3, 7)
@@ -216,8 +233,11 @@ def _types(whole: _Chains, source: Array, is_false: Array, rng: Generator) -> Ar
     shown = whole.aa[source]
     shown = np.where(shown < 0, rng.integers(20, size=len(shown)), shown)
     point = clear * SIDE_CHAINS[shown] + rng.normal(size=(len(source), SIDE_CHAINS.shape[1]))
-    logits = clear * (point @ SIDE_CHAINS.T) - 0.5 * clear**2 * (SIDE_CHAINS**2).sum(axis=1) + np.log(FREQUENCIES / 100)
-    logits *= rng.uniform(0.75, 1.25)
+    near = (_square_distances(whole.xyz[source], whole.xyz) < 10.0**2).sum(axis=1) - 1
+    expected = np.log(SURROUNDED[whole.ss[source], np.digitize(near, [16, 21])] / FREQUENCIES)
+    prior = np.log(FREQUENCIES / 100) + rng.uniform(0.5, 1.3) * expected + rng.normal(0, 0.3, 20)
+    logits = clear * (point @ SIDE_CHAINS.T) - 0.5 * clear**2 * (SIDE_CHAINS**2).sum(axis=1) + prior
+    logits *= rng.uniform(0.75, 1.35)
     return _log_softmax(logits).astype(np.float32)
 
 

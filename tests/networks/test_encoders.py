@@ -12,7 +12,8 @@ from esm.model.esm2 import ESM2
 
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks import encoders
-from cryo2struct.networks.encoders import open_encoder, window_starts
+from cryo2struct.networks.encoders import Esm2Encoder, open_encoder, window_starts
+from cryo2struct.networks.sequence import encode_builtin
 
 NAME = "esm2_t2_tiny"
 LONG = "".join(np.random.default_rng(0).choice(list("ACDEFGHIKLMNPQRSTVWY"), 130))
@@ -54,19 +55,20 @@ def weights(tmp_path):
 
 def test_embeddings_are_those_of_the_model(weights, cache):
     path, model = weights
-    encoder = open_encoder(NAME, path)
+    encoder = Esm2Encoder(NAME, path)
     for letters in ("MKVLAAGX", LONG):
         found = encoder(letters)
         assert found.shape == (len(letters), 16)
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, direct(model, letters), atol=1e-5, rtol=1e-4)
+    assert torch.equal(open_encoder(NAME, path)("MKV"), torch.cat([encode_builtin("MKV"), encoder("MKV")], dim=1))
 
 
 def test_long_chains_are_read_in_windows(weights, cache, monkeypatch):
     monkeypatch.setattr(encoders, "WINDOW", 60)
     monkeypatch.setattr(encoders, "OVERLAP", 20)
     path, model = weights
-    found = open_encoder(NAME, path)(LONG)
+    found = Esm2Encoder(NAME, path)(LONG)
     starts = window_starts(130)
     assert starts[0] == 0
     assert starts[-1] == 70
@@ -77,7 +79,7 @@ def test_long_chains_are_read_in_windows(weights, cache, monkeypatch):
         which = int(np.abs(residue - middles).argmin())
         torch.testing.assert_close(found[residue], windows[which][residue - starts[which]], atol=1e-5, rtol=1e-4)
     # one residue more than a window: two windows, joined in the middle
-    short = open_encoder(NAME, path)(LONG[:61])
+    short = Esm2Encoder(NAME, path)(LONG[:61])
     torch.testing.assert_close(short[:30], direct(model, LONG[:60])[:30], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(short[31:], direct(model, LONG[1:61])[30:], atol=1e-5, rtol=1e-4)
 
@@ -95,26 +97,26 @@ def test_windows_cover_everything(length):
 
 def test_kept_embeddings_do_not_run_the_model(weights, cache, monkeypatch, tmp_path):
     path, _ = weights
-    first = open_encoder(NAME, path)("MKVLAAG")
+    first = Esm2Encoder(NAME, path)("MKVLAAG")
     assert len(list(cache.rglob("*.npz"))) == 1
     other = tmp_path / "other.pt"
     changed = save_esm2(other, seed=1)
-    torch.testing.assert_close(open_encoder(NAME, other)("MKVLAAG"), direct(changed, "MKVLAAG"), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(Esm2Encoder(NAME, other)("MKVLAAG"), direct(changed, "MKVLAAG"), atol=1e-5, rtol=1e-4)
 
     def fail(*_):
         raise AssertionError("the model was read")
 
     monkeypatch.setattr(encoders, "read_esm2", fail)
-    assert torch.equal(open_encoder(NAME, path)("MKVLAAG"), first)
+    assert torch.equal(Esm2Encoder(NAME, path)("MKVLAAG"), first)
     monkeypatch.undo()
 
 
 def test_damaged_kept_embeddings_are_made_again(weights, cache):
     path, model = weights
-    open_encoder(NAME, path)("MKVLAAG")
+    Esm2Encoder(NAME, path)("MKVLAAG")
     (kept,) = cache.rglob("*.npz")
     kept.write_bytes(kept.read_bytes()[:50])
-    torch.testing.assert_close(open_encoder(NAME, path)("MKVLAAG"), direct(model, "MKVLAAG"), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(Esm2Encoder(NAME, path)("MKVLAAG"), direct(model, "MKVLAAG"), atol=1e-5, rtol=1e-4)
     with np.load(kept) as archive:
         assert archive["embeddings"].shape == (7, 16)
 
@@ -123,7 +125,7 @@ def test_folder_that_cannot_be_written_gives_one_warning(weights, cache):
     path, model = weights
     cache.write_text("a file, no folder")
     warned = []
-    encoder = open_encoder(NAME, path, warned.append)
+    encoder = Esm2Encoder(NAME, path, warned.append)
     for letters in ("MKV", "GSH"):
         torch.testing.assert_close(encoder(letters), direct(model, letters), atol=1e-5, rtol=1e-4)
     assert len(warned) == 1
