@@ -12,10 +12,12 @@ from cryo2struct.networks.sequence import (
     EDGE_FEATURES,
     LETTERS,
     NODE_FEATURES,
+    SHIFTS,
     SequenceConfig,
     SequenceHead,
     candidate_features,
     encode_builtin,
+    local_types,
 )
 from cryo2struct.networks.store import count_parameters, load_sequence_head, save_weights
 from cryo2struct.objects import AMINO_ACIDS
@@ -147,3 +149,37 @@ def test_weights_come_back(inputs, head, tmp_path):
     assert entry["config"]["encoder"] == "builtin"
     features = candidate_features(*inputs, neighbours=6)
     torch.testing.assert_close(run(loaded, features, ["ACD"]), run(head, features, ["ACD"]), atol=0.02, rtol=0.02)
+
+
+def test_local_types_walk_along_the_chain():
+    # a staircase of bonds, a gap between candidates 6 and 7 (of which each expects something else than the other)
+    xyz = torch.tensor([[3.0 * i, 2.33 * (i % 2), 0] for i in range(12)])
+    xyz[7:] += torch.tensor([0.0, 0, 30])
+    step = unit(xyz[1:] - xyz[:-1])
+    after, before = torch.cat([step, step[-1:]]), torch.cat([-step[:1], -step])
+    types = torch.eye(20)[:12].log().clamp_min(-6)
+    features = candidate_features(xyz, torch.ones(12), types, torch.zeros(12, 3), after, before, neighbours=4)
+    found = local_types(torch.eye(12), features.neighbours, features.edges)
+    for i in range(12):
+        for shift in range(-SHIFTS, SHIFTS + 1):
+            j = i + shift
+            joined = 0 <= j < 12 and (i < 7) == (j < 7)
+            # a little leaks to what is not there: 0.1 beside 1
+            expected = (1 / 1.1) ** abs(shift) if joined else 0.0
+            assert found[i, shift + SHIFTS, j % 12] == pytest.approx(expected, abs=0.03)
+            assert found[i, shift + SHIFTS].sum() <= 1.001
+
+
+def test_attention_is_highest_where_the_sequence_fits(head):
+    """What an untrained head already knows: types along the chain against the letters."""
+    letters = "MKVLAAGIVGLCARAYWHEE"
+    xyz = torch.tensor([[3.0 * i, 2.33 * (i % 2), 0] for i in range(20)])
+    step = unit(xyz[1:] - xyz[:-1])
+    after, before = torch.cat([step, step[-1:]]), torch.cat([-step[:1], -step])
+    types = (0.5 * encode_builtin(letters)[:, :20] + 0.025).log()
+    features = candidate_features(xyz, torch.ones(20), types, torch.zeros(20, 3), after, before, neighbours=6)
+    with torch.no_grad():
+        head.query[1].weight.zero_()
+        head.query[1].bias.zero_()
+    _, logits = run(head, features, ["GSHMDDEPQR", letters])
+    assert (logits[:, 1:].argmax(dim=1) - 10).tolist() == list(range(20))
