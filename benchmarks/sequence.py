@@ -1,13 +1,16 @@
 """What the sequence head changes: the types of candidates, and what is traced through them.
 
-    python benchmarks/sequence.py PACK [--sets N] [--real FOLDER NAME=CANDIDATES ...] [--weights FOLDER] [--attention W]
+    python benchmarks/sequence.py PACK [--sets N] [--real FOLDER NAME=CANDIDATES ...] [--weights FOLDER]
+        [--weight W ...] [--attention W ...]
 
 Simulated candidate sets come from the pack's calibration structures (cryo2struct/training/candidates.py), real ones
 from files that `cryo2struct classify` wrote for maps in FOLDER (one folder per map with seq.fasta and model.cif).
-Rows: without the head; with the head that sees no sequence (`surroundings`); with the built-in encoder, its types
-alone, its attention alone, both. `types` is the share of right types among candidates paired with a C-alpha within
+`wrong` are the simulated ones with the sequences of the next set: what is trusted there should not be. Rows: without the
+head; with the head that sees no sequence (`surroundings`); with the built-in encoder, its types alone, its attention
+alone, both. `types` is the share of right types among candidates paired with a C-alpha within
 2 A, `nats` their mean log probability of the right type against its background. `found` is the share of C-alphas with
-a traced one within 3 A, one to one, and `match` the share of these with the right type.
+a traced one within 3 A, one to one, and `match` the share of these with the right type. `trusted` are the traced residues that are
+in register with a probability above the threshold, per C-alpha.
 """
 
 from __future__ import annotations
@@ -85,23 +88,22 @@ def real(folder: Path, named: list[str]) -> Iterator[Case]:
         yield Case(name, read_candidates(file), sequences, truth)
 
 
-def with_head(case: Case, mode: str, weights: Path | None) -> Candidates:
-    """The candidates as the head leaves them."""
+def with_head(case: Case, mode: str, weights: Path | None, weight: float) -> Candidates:
+    """The candidates as the head leaves them, its correction times `weight`."""
     if mode == "none":
         return case.candidates
-    settings = SequenceSettings(features="builtin", esm_weights=None, head=weights)
+    settings = SequenceSettings(features="builtin", weight=weight, esm_weights=None, head=weights)
     read = read_for_head(case.sequences, settings, data_path("weights"))
     if mode == "surroundings":
         read = replace(read, embeddings=[None] * len(read.embeddings))
-    found = apply_head(case.candidates, read)
+    found = apply_head(case.candidates, read, weight)
     if mode == "attention":
-        surroundings = apply_head(case.candidates, replace(read, embeddings=[None] * len(read.embeddings)))
-        return replace(found, aa_prob=surroundings.aa_prob)
+        return replace(found, aa_prob=case.candidates.aa_prob)
     return found if mode == "both" else replace(found, attention=None)
 
 
 def scores(case: Case, candidates: Candidates, settings: TracingSettings) -> tuple[float, ...]:
-    """`types`, `nats`, `found`, `match`, residues traced per residue, seconds of tracing."""
+    """`types`, `nats`, `found`, `match`, residues trusted per residue, seconds of tracing."""
     points = Points(np.asarray(candidates.xyz, dtype=float), np.argmax(candidates.aa_prob, axis=1))
     pairs, _ = pair_points(points, case.truth, 2.0)
     mine, true = pairs[case.truth.types[pairs[:, 1]] >= 0].T
@@ -123,7 +125,7 @@ def scores(case: Case, candidates: Candidates, settings: TracingSettings) -> tup
         float(nats.mean()),
         len(near) / n,
         float(same.mean()) if len(same) else np.nan,
-        len(found) / n,
+        float((found.register_prob >= settings.min_register).sum()) / n,
         seconds,
     )
 
@@ -137,27 +139,35 @@ def main() -> None:
     parser.add_argument("--real", nargs="+", default=[])
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
+    parser.add_argument("--weight", type=float, nargs="+", default=[1.0], help="values of sequence.weight")
     parser.add_argument("--attention", type=float, nargs="+", default=[0.1], help="values of attention_weight")
     arguments = parser.parse_args()
     left_out = set(arguments.exclude.read_text().split()) if arguments.exclude else set()
     groups = {"simulated": list(simulated(StructurePack(arguments.pack), arguments.sets, left_out))}
+    cases = groups["simulated"]
+    following = [*cases[1:], *cases[:1]]
+    groups["wrong"] = [replace(c, sequences=other.sequences) for c, other in zip(cases, following, strict=True)]
     if arguments.real:
         groups |= {case.name: [case] for case in real(Path(arguments.real[0]), arguments.real[1:])}
-    print("| candidates | head | attention | types | nats | found | match | found x match | traced | seconds |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| candidates | head | weight | attention | types | nats | found | match | product | trusted | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for label, cases in groups.items():
         for mode in arguments.modes if cases else ():
-            changed = [with_head(case, mode, arguments.weights) for case in cases]
-            for weight in arguments.attention if mode in ("attention", "both") else [0.0]:
-                settings = load_settings(None, {"tracing.attention_weight": weight}).tracing
-                rows = np.array([scores(c, found, settings) for c, found in zip(cases, changed, strict=True)])
-                right = np.nan_to_num(rows[:, 2] * rows[:, 3]).mean()
-                types, nats, found, match, traced, seconds = np.nanmean(rows, axis=0)
-                print(
-                    f"| {label} | {mode} | {weight} | {types:.3f} | {nats:.2f} | {found:.3f} | {match:.3f} "
-                    f"| {right:.3f} | {traced:.3f} | {seconds:.1f} |",
-                    flush=True,
-                )
+            for weight in arguments.weight if mode not in ("none", "attention") else [0.0]:
+                changed = [with_head(case, mode, arguments.weights, weight) for case in cases]
+                for attention in arguments.attention if mode in ("attention", "both") else [0.0]:
+                    settings = load_settings(None, {"tracing.attention_weight": attention}).tracing
+                    rows = np.array([scores(c, found, settings) for c, found in zip(cases, changed, strict=True)])
+                    _print_row(f"| {label} | {mode} | {weight} | {attention}", rows)
+
+
+def _print_row(start: str, rows: np.ndarray) -> None:
+    right = np.nan_to_num(rows[:, 2] * rows[:, 3]).mean()
+    types, nats, found, match, trusted, seconds = np.nanmean(rows, axis=0)
+    print(
+        f"{start} | {types:.3f} | {nats:.2f} | {found:.3f} | {match:.3f} | {right:.3f} | {trusted:.3f} | {seconds:.1f} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

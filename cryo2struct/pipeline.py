@@ -136,7 +136,7 @@ def build(
     read = _read_sequences(sequences, settings, record)
     found = predict_and_pick(density_map, settings, mask, record)
     if read is not None:
-        found = _with_sequences(found, read, record)
+        found = _with_sequences(found, read, settings, record)
     with record.step("trace"):
         traced = trace(found.candidates, sequences, settings.tracing)
     for line in copies_built(traced, sequences):
@@ -168,11 +168,11 @@ def _read_sequences(sequences: Sequences, settings: Settings, record: Recorder) 
     return read
 
 
-def _with_sequences(found: Found, read: ReadSequences, record: Recorder) -> Found:
+def _with_sequences(found: Found, read: ReadSequences, settings: Settings, record: Recorder) -> Found:
     from cryo2struct.prediction.sequence import apply_head
 
     with record.step("compare with sequences"):
-        return replace(found, candidates=apply_head(found.candidates, read))
+        return replace(found, candidates=apply_head(found.candidates, read, settings.sequence.weight))
 
 
 def save_run(

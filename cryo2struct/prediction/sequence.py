@@ -78,8 +78,8 @@ def read_for_head(
 
 
 @torch.inference_mode()
-def apply_head(candidates: Candidates, read: ReadSequences) -> Candidates:
-    """Candidates with corrected types, and with the attention of each one to each residue.
+def apply_head(candidates: Candidates, read: ReadSequences, weight: float = 1.0) -> Candidates:
+    """Candidates with types corrected by `weight` times the correction, and with their attention to each residue.
 
     Attention scores are log odds, nats: of being this residue against being none of them; 0 for what is no protein.
 
@@ -105,5 +105,5 @@ def apply_head(candidates: Candidates, read: ReadSequences) -> Candidates:
     attention = np.zeros((len(candidates), sum(read.lengths)), dtype=np.float16)
     protein = np.repeat([found is not None for found in read.embeddings], read.lengths)
     attention[:, protein] = odds
-    corrected = (types + correction).double().softmax(dim=1).numpy()
+    corrected = (types + weight * correction).double().softmax(dim=1).numpy()
     return replace(candidates, aa_prob=corrected, attention=attention)

@@ -25,7 +25,7 @@ SEQUENCES = Sequences(
 
 
 def settings(**values):
-    return SequenceSettings(**{"features": "builtin", "esm_weights": None, "head": None, **values})
+    return SequenceSettings(**{"features": "builtin", "weight": 1.0, "esm_weights": None, "head": None, **values})
 
 
 def save_head(folder, gate=1.0, **config):
@@ -60,6 +60,9 @@ def test_types_are_corrected_and_attention_has_a_column_per_residue(candidates, 
     assert found.attention.shape == (30, 18)
     assert found.attention.dtype == np.float16
     assert not found.attention[:, 7:11].any()  # RNA
+    half = apply_head(candidates, read, 0.5).aa_prob
+    between = np.sqrt((candidates.aa_prob + 1e-6) * found.aa_prob)
+    np.testing.assert_allclose(half, between / between.sum(axis=1, keepdims=True), rtol=1e-3)
     alone = apply_head(candidates, read_for_head(Sequences(SEQUENCES.entities[:1]), settings(), tmp_path))
     np.testing.assert_allclose(found.attention[:, :7], alone.attention, atol=1e-2)
     write_candidates(tmp_path / "candidates.npz", found)
