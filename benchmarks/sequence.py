@@ -5,12 +5,13 @@
 
 Simulated candidate sets come from the pack's calibration structures (cryo2struct/training/candidates.py), real ones
 from files that `cryo2struct classify` wrote for maps in FOLDER (one folder per map with seq.fasta and model.cif).
-`wrong` are the simulated ones with the sequences of the next set: what is trusted there should not be. Rows: without the
-head; with the head that sees no sequence (`surroundings`); with the built-in encoder, its types alone, its attention
-alone, both. `types` is the share of right types among candidates paired with a C-alpha within
+`wrong` are the simulated ones with the sequences of the next set: what is trusted there should not be.
+
+Rows: without the head; with the head that sees no sequence (`surroundings`); with the built-in encoder, its types
+alone, its attention alone, both. `types` is the share of right types among candidates paired with a C-alpha within
 2 A, `nats` their mean log probability of the right type against its background. `found` is the share of C-alphas with
-a traced one within 3 A, one to one, and `match` the share of these with the right type. `trusted` are the traced residues that are
-in register with a probability above the threshold, per C-alpha.
+a traced one within 3 A, one to one, and `match` the share of these with the right type. `trusted` are the traced
+residues that are in register with a probability above the threshold, per C-alpha.
 """
 
 from __future__ import annotations
@@ -164,10 +165,8 @@ def main() -> None:
 def _print_row(start: str, rows: np.ndarray) -> None:
     right = np.nan_to_num(rows[:, 2] * rows[:, 3]).mean()
     types, nats, found, match, trusted, seconds = np.nanmean(rows, axis=0)
-    print(
-        f"{start} | {types:.3f} | {nats:.2f} | {found:.3f} | {match:.3f} | {right:.3f} | {trusted:.3f} | {seconds:.1f} |",
-        flush=True,
-    )
+    traced = f"{found:.3f} | {match:.3f} | {right:.3f} | {trusted:.3f} | {seconds:.1f}"
+    print(f"{start} | {types:.3f} | {nats:.2f} | {traced} |", flush=True)
 
 
 if __name__ == "__main__":
