@@ -235,9 +235,9 @@ def _types(whole: _Chains, source: Array, is_false: Array, rng: Generator) -> Ar
     point = clear * SIDE_CHAINS[shown] + rng.normal(size=(len(source), SIDE_CHAINS.shape[1]))
     near = (_square_distances(whole.xyz[source], whole.xyz) < 10.0**2).sum(axis=1) - 1
     expected = np.log(SURROUNDED[whole.ss[source], np.digitize(near, [16, 21])] / FREQUENCIES)
-    prior = np.log(FREQUENCIES / 100) + rng.uniform(0.6, 1.6) * expected + rng.normal(0, 0.5, 20)
+    prior = np.log(FREQUENCIES / 100) + rng.uniform(0.5, 1.3) * expected + rng.normal(0, 0.3, 20)
     logits = clear * (point @ SIDE_CHAINS.T) - 0.5 * clear**2 * (SIDE_CHAINS**2).sum(axis=1) + prior
-    logits *= rng.uniform(0.75, 1.6)
+    logits *= rng.uniform(0.75, 1.35)
     return _log_softmax(logits).astype(np.float32)
 
 
