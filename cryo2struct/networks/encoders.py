@@ -11,6 +11,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,11 @@ def open_encoder(
     if weights is None:
         raise ResourceError(f"sequence features {name}: no weights given: name the file with --esm-weights PATH")
     model = Esm2Encoder(name, Path(weights), warn)
-    return lambda letters: torch.cat([encode_builtin(letters), model(letters)], dim=1)
+    return partial(_behind_builtin, model)  # can be sent to the processes that draw training sets
+
+
+def _behind_builtin(model: Encoder, letters: str) -> Tensor:
+    return torch.cat([encode_builtin(letters), model(letters)], dim=1)
 
 
 class Esm2Encoder:
