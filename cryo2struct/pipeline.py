@@ -163,14 +163,13 @@ def _read_sequences(sequences: Sequences, settings: Settings, record: Recorder) 
     from cryo2struct.prediction.sequence import read_for_head
 
     with record.step("read sequences"):
-        read = read_for_head(sequences, settings.sequence, data_path("weights"), record.warn)
-    record.counts["sequence_head"] = {key: read.entry[key] for key in ("file", "sha256")}
-    return read
+        return read_for_head(sequences, settings.sequence, data_path("weights"), record.warn)
 
 
 def _with_sequences(found: Found, read: ReadSequences, settings: Settings, record: Recorder) -> Found:
     from cryo2struct.prediction.sequence import apply_head
 
+    record.counts["weights"].append({key: read.entry[key] for key in ("file", "sha256")})
     with record.step("compare with sequences"):
         return replace(found, candidates=apply_head(found.candidates, read, settings.sequence.weight))
 

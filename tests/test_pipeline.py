@@ -75,6 +75,7 @@ def test_files_of_a_run(example, tmp_path):
 def test_sequence_features(example, tmp_path):
     density, sequences, plain = example
     changes = {"map.resolution": 2.6, "device": "cpu", "sequence.features": "builtin", "tracing.attention_weight": 0.05}
+    changes["sequence.esm_weights"] = "a_path_in_the_record.pt"
     settings = load_settings(None, changes)
     result = build(density, sequences, settings)
     residues = sum(len(entity.letters) for entity in sequences.entities)
@@ -82,7 +83,7 @@ def test_sequence_features(example, tmp_path):
     assert np.abs(result.candidates.aa_prob - plain.candidates.aa_prob).max() > 0.01
     inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
     content = save_run(tmp_path, result, density, sequences, settings, inputs)
-    assert content["counts"]["sequence_head"]["file"] == "sequence.safetensors"
+    assert [used["file"] for used in content["weights"]][2:] == ["sequence.safetensors"]
     assert read_candidates(tmp_path / "candidates.npz").attention.dtype == np.float16
 
 

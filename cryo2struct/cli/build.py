@@ -97,6 +97,8 @@ def run(
 
     record = Recorder(say=control.polled(console.say), progress=control.polled(console.progress))
     inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
+    if settings.sequence.esm_weights is not None and settings.sequence.features not in ("none", "builtin"):
+        inputs["esm_weights"] = settings.sequence.esm_weights
     check_folder(folder, force, inputs.values())
     with record.step("read"):
         sequences, warnings = read_sequences(fasta, copies)
