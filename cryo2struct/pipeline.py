@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from cryo2struct.networks.classifier import Classifier
+    from cryo2struct.prediction.sequence import ReadSequences
 
 MIRRORED_MAP = "map_mirrored.mrc"
 
@@ -132,7 +133,10 @@ def build(
     """
     record = record or Recorder()
     preflight.require_protein(sequences)
+    read = _read_sequences(sequences, settings, record)
     found = predict_and_pick(density_map, settings, mask, record)
+    if read is not None:
+        found = _with_sequences(found, read, settings, record)
     with record.step("trace"):
         traced = trace(found.candidates, sequences, settings.tracing)
     for line in copies_built(traced, sequences):
@@ -150,6 +154,24 @@ def build(
     record.counts["residues_with_backbone"] = int(backbone.complete.sum())
     record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
     return BuildResult(model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record)
+
+
+def _read_sequences(sequences: Sequences, settings: Settings, record: Recorder) -> ReadSequences | None:
+    """The sequences as the sequence head sees them, None where it is not asked for; refused before the map is seen."""
+    if settings.sequence.features == "none":
+        return None
+    from cryo2struct.prediction.sequence import read_for_head
+
+    with record.step("read sequences"):
+        return read_for_head(sequences, settings.sequence, data_path("weights"), record.warn)
+
+
+def _with_sequences(found: Found, read: ReadSequences, settings: Settings, record: Recorder) -> Found:
+    from cryo2struct.prediction.sequence import apply_head
+
+    record.counts["weights"].append({key: read.entry[key] for key in ("file", "sha256")})
+    with record.step("compare with sequences"):
+        return replace(found, candidates=apply_head(found.candidates, read, settings.sequence.weight))
 
 
 def save_run(

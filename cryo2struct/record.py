@@ -78,7 +78,7 @@ def save_record(
         "program": "cryo2struct",
         "files": files,
         "inputs": {name: {"path": str(path.resolve()), "sha256": sha256(path)} for name, path in inputs.items()},
-        "settings": settings.model_dump(),
+        "settings": settings.model_dump(mode="json"),
         "versions": versions(),
         "weights": record.counts.pop("weights"),
         "steps": record.steps,

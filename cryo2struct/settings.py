@@ -94,6 +94,17 @@ class ResidueSettings(_Group):
     voxel_weight: float = Field(ge=0, description="calibration: exponent of the voxel network's type probabilities")
 
 
+class SequenceSettings(_Group):
+    """Whether candidates are looked at together with the sequences before they are traced."""
+
+    features: str = Field(
+        pattern=r"^(none|builtin|esm2_t\d+_\w+)$", description="none, builtin, or an ESM-2 model such as esm2_t6_8M"
+    )
+    esm_weights: Path | None = Field(None, description="file of the ESM-2 model, .pt")
+    weight: float = Field(ge=0, description="calibration: factor on the head's correction of the log types")
+    head: Path | None = Field(None, description="folder of an exported sequence head; the shipped one when absent")
+
+
 class TracingSettings(_Group):
     """Weights of the default tracing mode. Scores are log odds (nats)."""
 
@@ -101,6 +112,9 @@ class TracingSettings(_Group):
         gt=0, description="divides the log odds of the amino-acid types; above 1 for a network that is too sure"
     )
     type_cap: float = Field(gt=0, description="largest size of a residue's log odds, nats")
+    attention_weight: float = Field(
+        ge=0, description="weight of the sequence head's attention beside the types; nothing where it did not run"
+    )
     link_sd: float = Field(gt=0, description="sd of the distance of consecutive C-alphas around 3.8 A, A")
     coarse_link_sd: float = Field(
         gt=0,
@@ -171,6 +185,7 @@ class Settings(_Group):
     prediction: PredictionSettings
     picking: PickingSettings
     residues: ResidueSettings
+    sequence: SequenceSettings
     tracing: TracingSettings
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores when absent")

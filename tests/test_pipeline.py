@@ -71,6 +71,22 @@ def test_files_of_a_run(example, tmp_path):
     assert "open model.cif" in (tmp_path / "view.cxc").read_text()
 
 
+@pytest.mark.slow
+def test_sequence_features(example, tmp_path):
+    density, sequences, plain = example
+    changes = {"map.resolution": 2.6, "device": "cpu", "sequence.features": "builtin", "tracing.attention_weight": 0.05}
+    changes["sequence.esm_weights"] = "a_path_in_the_record.pt"
+    settings = load_settings(None, changes)
+    result = build(density, sequences, settings)
+    residues = sum(len(entity.letters) for entity in sequences.entities)
+    assert result.candidates.attention.shape == (len(plain.candidates), residues)
+    assert np.abs(result.candidates.aa_prob - plain.candidates.aa_prob).max() > 0.01
+    inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
+    content = save_run(tmp_path, result, density, sequences, settings, inputs)
+    assert [used["file"] for used in content["weights"]][2:] == ["sequence.safetensors"]
+    assert read_candidates(tmp_path / "candidates.npz").attention.dtype == np.float16
+
+
 def test_maps_and_the_mirrored_map_are_left(example, tmp_path):
     density, sequences, result = example
     inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}

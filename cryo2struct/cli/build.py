@@ -32,6 +32,13 @@ def build(
     seed: common.Seed = 0,
     config: common.Config = None,
     change: common.Change = None,
+    sequence_features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|builtin|esm2_...", help="Let candidates see the sequences; ESM-2 needs its weights."
+        ),
+    ] = None,
+    esm_weights: Annotated[Path | None, typer.Option(help="File of the ESM-2 model, .pt.")] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Leave the predictions as maps, as classify --maps.")] = False,
     force: Annotated[bool, typer.Option(help="Replace an earlier run in the output folder.")] = False,
     job: Annotated[
@@ -54,6 +61,8 @@ def build(
             device=device,
             threads=threads,
             seed=seed,
+            sequence__features=sequence_features,
+            sequence__esm_weights=esm_weights,
         )
         run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console, control, maps)
     print(folder / "model.cif")
@@ -88,6 +97,8 @@ def run(
 
     record = Recorder(say=control.polled(console.say), progress=control.polled(console.progress))
     inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
+    if settings.sequence.esm_weights is not None and settings.sequence.features not in ("none", "builtin"):
+        inputs["esm_weights"] = settings.sequence.esm_weights
     check_folder(folder, force, inputs.values())
     with record.step("read"):
         sequences, warnings = read_sequences(fasta, copies)

@@ -23,6 +23,12 @@ def residues(context: typer.Context) -> None:
     _train("residues", context.args)
 
 
+@app.command(add_help_option=False, context_settings=OWN_OPTIONS)
+def sequence(context: typer.Context) -> None:
+    """Train the head that sees sequences: `--config FILE --set data.pack=PATH`; --help says more."""
+    _train("sequence", context.args)
+
+
 def _train(task: str, arguments: list[str]) -> None:
     from cryo2struct.training.run import main
 

@@ -15,6 +15,7 @@ from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig
 from cryo2struct.networks.manifest import MANIFEST, load_entry
 from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
+from cryo2struct.networks.sequence import SequenceConfig, SequenceHead
 
 AnyNetwork = TypeVar("AnyNetwork", bound=torch.nn.Module)
 
@@ -58,6 +59,12 @@ def load_residue_network(folder: Path, name: str = "residues") -> tuple[ResidueN
     values = dict(entry["config"])
     network = ResidueNetwork(ResidueConfig(**{**values, "widths": tuple(values["widths"])}))
     return _filled(network, folder / entry["file"]), entry
+
+
+def load_sequence_head(folder: Path, name: str = "sequence") -> tuple[SequenceHead, dict[str, Any]]:
+    """The sequence head with the stored weights; see `load_classifier`."""
+    entry = load_entry(folder, name)
+    return _filled(SequenceHead(SequenceConfig(**entry["config"])), folder / entry["file"]), entry
 
 
 def _filled(network: AnyNetwork, path: Path) -> AnyNetwork:

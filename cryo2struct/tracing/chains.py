@@ -28,11 +28,14 @@ class Chain:
         Which copy of it, 0-based.
     types : (L,) int
         Index into `AMINO_ACIDS`, -1 where the type is unknown.
+    first_residue : int or None
+        Row of its first residue in emissions that have a row per residue; None where they have a row per type.
     """
 
     entity: int
     copy: int
     types: IntArray
+    first_residue: int | None = None
 
 
 def protein_chains(sequences: Sequences) -> list[Chain]:
@@ -63,4 +66,6 @@ def canonical_order(chains: list[Chain]) -> list[Chain]:
 
 def symbols_of(chain: Chain) -> IntArray:
     """Rows of the emissions for the residues of a chain."""
+    if chain.first_residue is not None:
+        return chain.first_residue + np.arange(len(chain.types))
     return np.where(chain.types >= 0, chain.types, N_TYPES)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray
+from cryo2struct.errors import InputError
+from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray, Sequences
 from cryo2struct.settings import TracingSettings
+from cryo2struct.tracing.chains import Chain, symbols_of
 from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
 from hmm.sparse import Links, links_from_pairs
 
@@ -31,6 +35,34 @@ def emission_scores(candidates: Candidates, settings: TracingSettings) -> NDArra
     if candidates.nonprotein_prob is not None:
         emission += np.log1p(-np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 0.95))
     return emission
+
+
+def residue_scores(
+    candidates: Candidates, chains: list[Chain], sequences: Sequences, settings: TracingSettings
+) -> tuple[NDArray[np.float64], list[Chain]]:
+    """Emissions with a row for each residue of all entities, and the chains that refer to them.
+
+    To the emission of its type comes, weighted, the attention that each candidate pays to the residue.
+
+    Raises
+    ------
+    InputError
+        The attention was made for other sequences.
+    """
+    lengths = [len(entity.letters) for entity in sequences.entities]
+    attention = np.asarray(candidates.attention)
+    if attention.shape[1] != sum(lengths):
+        raise InputError(
+            f"candidates: attention to {attention.shape[1]} residues, the sequences have {sum(lengths)}: "
+            "find the candidates again with these sequences"
+        )
+    first = np.concatenate([[0], np.cumsum(lengths)]).tolist()
+    scores = settings.attention_weight * attention.T.astype(np.float64)
+    by_type = emission_scores(candidates, settings)
+    for chain in chains:
+        if chain.copy == 0:
+            scores[first[chain.entity] : first[chain.entity + 1]] += by_type[symbols_of(chain)]
+    return scores, [replace(chain, first_residue=first[chain.entity]) for chain in chains]
 
 
 def make_links(candidates: Candidates, settings: TracingSettings, link_sd: float) -> Links:

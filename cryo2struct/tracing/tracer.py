@@ -15,7 +15,7 @@ from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, s
 from cryo2struct.tracing.confidence import Ring, trusted_runs
 from cryo2struct.tracing.copies import carried_chains
 from cryo2struct.tracing.gaps import fill_gaps
-from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, emission_scores, make_links
+from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, emission_scores, make_links, residue_scores
 from hmm.sparse import Competition, Decoder, Path, decode_chains
 
 REACH = (5.0, 3.8)
@@ -46,7 +46,7 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     Parameters
     ----------
     candidates : Candidates
-        Optional fields are used where present: directions, probability of not being protein.
+        Optional fields are used where present: directions, probability of not being protein, attention.
     sequences : Sequences
     settings : TracingSettings, optional
 
@@ -61,7 +61,7 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     NothingToBuildError
         No candidates, or no residue could be placed.
     InputError
-        No protein sequence, or a letter that is no amino acid.
+        No protein sequence, a letter that is no amino acid, or attention to other sequences.
     """
     settings = settings or load_settings().tracing
     if len(candidates) == 0:
@@ -69,7 +69,10 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     chains = canonical_order(protein_chains(sequences))
     if not chains:
         raise InputError("sequences: no protein in them; tracing needs at least one")
-    emission = emission_scores(candidates, settings)
+    if candidates.attention is not None and settings.attention_weight > 0:
+        emission, chains = residue_scores(candidates, chains, sequences, settings)
+    else:
+        emission = emission_scores(candidates, settings)
     unknown = {index for index, entity in enumerate(sequences.entities) if entity.copies is None}
     placements = find_placements(candidates, chains, emission, settings, settings.link_sd, unknown)
     most = min(sum(len(placement.chain.types) for placement in placements), len(candidates))

@@ -372,6 +372,7 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         self.seed = seed
         self.first_batch = first_batch
         self.simulate_here = simulate_here
+        self.rank, self.ranks = 0, 1  # of N processes, process r takes batch N k + r at step k
 
     def batch(self, number: int) -> CropBatch:
         """Batch `number` of the stream."""
@@ -387,6 +388,6 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         step, start = (worker.num_workers, worker.id) if worker else (1, 0)
         number = self.first_batch + start
         while True:
-            batch = self.batch(number)
+            batch = self.batch(number * self.ranks + self.rank)
             yield batch, simulate(batch) if self.simulate_here else None
             number += step

@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from cryo2struct.errors import ResourceError
 from cryo2struct.prediction.device import choose_device
-from cryo2struct.training.crops import CropBatch, CropStream
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -79,32 +78,20 @@ def start_fabric(device: str, place: Place) -> Fabric:
     return fabric
 
 
-class RankStream(CropStream):
-    """The part of the stream that belongs to one process: of N processes, process r takes batch N k + r at step k."""
-
-    def __init__(self, place: Place, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.place = place
-
-    def batch(self, number: int) -> CropBatch:
-        """The batch of this process at step `number`."""
-        return super().batch(number * self.place.count + self.place.rank)
-
-
-class TimedStream(IterableDataset[tuple[CropBatch, Tensor | None, float]]):
+class TimedStream(IterableDataset[tuple[Any, Tensor | None, float]]):
     """What a stream yields, with the seconds that it took to make it."""
 
-    def __init__(self, stream: CropStream) -> None:
+    def __init__(self, stream: IterableDataset[tuple[Any, Tensor | None]]) -> None:
         self.stream = stream
 
-    def __iter__(self) -> Iterator[tuple[CropBatch, Tensor | None, float]]:
+    def __iter__(self) -> Iterator[tuple[Any, Tensor | None, float]]:
         start = time.perf_counter()
         for batch, density in self.stream:
             yield batch, density, time.perf_counter() - start
             start = time.perf_counter()
 
 
-def load_batches(stream: CropStream, workers: int) -> DataLoader[tuple[CropBatch, Tensor | None, float]]:
+def load_batches(stream: IterableDataset[Any], workers: int) -> DataLoader[tuple[Any, Tensor | None, float]]:
     """Batches made by worker processes, or by this one when `workers` is 0."""
     return DataLoader(TimedStream(stream), batch_size=None, num_workers=workers, worker_init_fn=_leave_stopping)
 

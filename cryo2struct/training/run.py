@@ -32,7 +32,6 @@ from cryo2struct.training.crops import CropBatch, simulate
 from cryo2struct.training.processes import (
     Interruption,
     Place,
-    RankStream,
     any_process,
     is_lost_process,
     leave,
@@ -82,7 +81,7 @@ def fixed_part(config: Config) -> Config:
     return {
         "seed": config["seed"],
         "network": config["network"],
-        "resolutions": config["data"]["resolutions"],
+        "resolutions": config["data"].get("resolutions"),
         "optimiser": config["optimiser"],
         "loss": config["loss"],
     }
@@ -253,16 +252,8 @@ def train(
             f"{run / CHECKPOINT}: was made by {trainer.processes} processes, now there are {place.count}: start as "
             "many, or use a new --run folder and --weights-only-restart"
         )
-    stream = RankStream(
-        place,
-        pack,
-        pack.split("train"),
-        batch_size=config["optimiser"]["batch"],
-        resolutions=tuple(config["data"]["resolutions"]),
-        seed=config["seed"],
-        first_batch=trainer.step,
-        simulate_here=trainer.fabric.device.type == "cpu",
-    )
+    stream = trainer.task.stream(pack, config, trainer.step, trainer.fabric.device.type == "cpu")
+    stream.rank, stream.ranks = place.rank, place.count
     loader = load_batches(stream, config["data"]["workers"])
     if place.first:
         print(

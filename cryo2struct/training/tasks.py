@@ -10,13 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig, on_device
 from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
-from cryo2struct.networks.store import load_classifier, load_residue_network
-from cryo2struct.training.crops import CropBatch
+from cryo2struct.networks.sequence import SequenceConfig, SequenceHead
+from cryo2struct.networks.store import load_classifier, load_residue_network, load_sequence_head
+from cryo2struct.training.crops import CropBatch, CropStream
 from cryo2struct.training.evaluate import validate
 from cryo2struct.training.losses import classifier_losses
 from cryo2struct.training.residues import cut_patches, draw_frames, residue_losses, validate_residues
+from cryo2struct.training.sequence import SequenceStream, sequence_losses, validate_sequence
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,31 @@ class Task:
     place : moves a network to a device
     losses : of the network on the densities (crops, 1, 48, 48, 48) of a batch, by name
     validate : figures of a network by name
+    stream : batches from a pack, a configuration, the number of the first batch, and whether to simulate densities
     """
 
     build: Callable[[dict[str, Any]], nn.Module]
     load: Callable[[Path], nn.Module]
     place: Callable[[Any, torch.device], nn.Module]
-    losses: Callable[[nn.Module, Tensor, CropBatch], dict[str, Tensor]]
+    losses: Callable[[nn.Module, Tensor, Any], dict[str, Tensor]]
     validate: Callable[..., dict[str, float]]
+    stream: Callable[[StructurePack, dict[str, Any], int, bool], CropStream | SequenceStream]
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _crops(pack: StructurePack, config: dict[str, Any], first_batch: int, simulate_here: bool) -> CropStream:
+    return CropStream(
+        pack,
+        pack.split("train"),
+        batch_size=config["optimiser"]["batch"],
+        resolutions=tuple(config["data"]["resolutions"]),
+        seed=config["seed"],
+        first_batch=first_batch,
+        simulate_here=simulate_here,
+    )
 
 
 def _residue_task_losses(network: nn.Module, density: Tensor, batch: CropBatch) -> dict[str, Tensor]:
@@ -55,6 +72,7 @@ TASKS = {
         place=on_device,
         losses=lambda network, density, batch: classifier_losses(network(density), batch),
         validate=validate,
+        stream=_crops,
     ),
     "residues": Task(
         build=lambda values: ResidueNetwork(ResidueConfig(**_tuples(values))),
@@ -62,5 +80,14 @@ TASKS = {
         place=lambda network, device: network.to(device),
         losses=_residue_task_losses,
         validate=validate_residues,
+        stream=_crops,
+    ),
+    "sequence": Task(
+        build=lambda values: SequenceHead(SequenceConfig(**values)),
+        load=lambda folder: load_sequence_head(folder)[0],
+        place=lambda network, device: network.to(device),
+        losses=lambda network, density, batch: sequence_losses(network, batch),
+        validate=validate_sequence,
+        stream=lambda pack, config, first_batch, simulate_here: SequenceStream(pack, config, first_batch),
     ),
 }

@@ -95,6 +95,8 @@ REFUSALS = [
     (["build", MAP, "none.fasta"], 3, "none.fasta"),
     (["build", MAP, FASTA, "--device", "cuda:99"], 6, "--device"),
     (["build", MAP, FASTA, "--device", "abacus"], 6, "abacus"),
+    (["build", MAP, FASTA, "--sequence-features", "blosum"], 2, "sequence.features"),
+    (["build", MAP, FASTA, "--sequence-features", "esm2_t6_8M", "--esm-weights", "none.pt"], 6, "made for builtin"),
     (["build", MAP, FASTA, "--set", "nonsense"], 2, "--set"),
     (["build", MAP, FASTA, "--set", "picking.threshold=7"], 2, "picking.threshold"),
     (["build", MAP, FASTA, "--set", "picking.colour=1"], 2, "picking.colour"),

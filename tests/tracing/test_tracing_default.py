@@ -106,6 +106,34 @@ def test_unknown_directions_do_no_harm():
     assert np.array_equal(result.candidate, plain.candidate)
 
 
+def test_attention_places_what_types_cannot():
+    candidates, sequences = cases.read_case("medium_1")
+    truth = cases.read_truth("medium_1")
+    assert len(sequences.entities) == 1
+    assert sequences.entities[0].copies == 1
+    attention = np.zeros((len(candidates), len(sequences.entities[0].letters)), dtype=np.float16)
+    there = truth["state"] >= 0
+    attention[truth["state"][there], np.flatnonzero(there)] = 4
+    blind = replace(candidates, aa_prob=np.full_like(candidates.aa_prob, 0.05))
+    seeing = replace(blind, attention=attention)
+    settings = load_settings(None, {"tracing.attention_weight": 1.0}).tracing
+    accuracy = cases.score_case("medium_1", trace(seeing, sequences, settings), sequences)[0]
+    assert accuracy > 0.9
+    off = settings.model_copy(update={"attention_weight": 0.0})
+    np.testing.assert_array_equal(
+        trace(replace(candidates, attention=attention), sequences, off).candidate,
+        trace(candidates, sequences, off).candidate,
+    )
+    # nothing to tell apart: rows per residue give what rows per type give
+    nothing = replace(candidates, attention=np.zeros_like(attention))
+    for field in ("candidate", "position", "register_prob"):
+        np.testing.assert_allclose(
+            getattr(trace(nothing, sequences, settings), field), getattr(trace(candidates, sequences, off), field)
+        )
+    with pytest.raises(InputError, match="attention to 7 residues"):
+        trace(replace(candidates, attention=attention[:, :7]), sequences, settings)
+
+
 def test_nucleic_acids_are_not_traced():
     candidates, sequences = cases.read_case("easy_1")
     rna = Entity("rna", "ACGU", 1, "rna")

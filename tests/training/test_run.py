@@ -23,6 +23,7 @@ PACK = ROOT / "tests" / "data" / "small_pack.npz"
 NETWORKS = {
     "classifier": {"widths": [8, 16, 32], "blocks": 1, "attention_blocks": 1},
     "residues": {"widths": [8, 16], "hidden": 16},
+    "sequence": {"encoder": "builtin", "embedding": 57, "width": 16, "layers": 1, "neighbours": 6},
 }
 
 
@@ -31,7 +32,7 @@ def write_config(folder, task):
     values["network"] = NETWORKS[task]
     values["data"] |= {"pack": str(PACK), "workers": 0}
     values["optimiser"] |= {"batch": 1, "steps": 4, "warmup": 1}
-    values["validate"] |= {"every": 100, "crops": 4, "resolutions": [3.0]}
+    values["validate"] |= {"every": 100, "crops": 4, "sets": 2, "resolutions": [3.0]}
     values["log_every"] = 1
     path = folder / f"train-{task}.yaml"
     path.write_text(yaml.safe_dump(values))
