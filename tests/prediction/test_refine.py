@@ -152,7 +152,7 @@ class Rough(Stub):
         return result
 
 
-@pytest.mark.parametrize(("sign", "expected"), [(1, -60.0), (-1, 30.0), (0, 0.0)])
+@pytest.mark.parametrize(("sign", "expected"), [(1, -30.0), (-1, 30.0), (0, 0.0)])
 def test_the_sharpening_with_the_surest_types_is_taken(sign, expected):
     density = empty_map()
     smooth = replace(density, values=ndimage.gaussian_filter(density.values, 1.5))
