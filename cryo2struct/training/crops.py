@@ -12,17 +12,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from cryo2struct.dataset.pack import NUCLEOTIDE, PackStructure, StructurePack
+from cryo2struct.dataset.pack import PackStructure, StructurePack
 from cryo2struct.training import corruption
+from cryo2struct.training.labels import (
+    BOX,
+    CROP,
+    MARGIN,
+    Array,
+    alpha_carbons,
+    draw_centre,
+    label_atoms,
+    random_rotation,
+)
 
-BOX, CROP = 64, 48
-MARGIN = (BOX - CROP) // 2
 B_GROUPS = 3
-Array = NDArray[Any]
 
 # Scattering by element relative to carbon 6, near 3 A resolution, hydrogens included: between the electron form
 # factors at zero angle and at high angle. Metals are set to 20.
@@ -110,13 +116,6 @@ def draw_map_parameters(rng: Generator, resolutions: tuple[float, float]) -> dic
     }
 
 
-def random_rotation(rng: Generator) -> Array:
-    """Uniformly random proper rotation (3, 3)."""
-    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
-    q = q * np.sign(np.diag(r))
-    return (q * np.linalg.det(q)).astype(np.float32)
-
-
 def side_chain_depth(structure: PackStructure, atom_names: list[str]) -> Array:
     """Bonds beyond CB of each atom (A,), -1 for backbone and everything that is no amino acid."""
     by_name = np.array([SIDE_CHAIN_DEPTH.get(n[1:2], -1) if n[:1] in "CNOS" else -1 for n in atom_names])
@@ -130,9 +129,7 @@ def draw_atoms(
 
     Returns a dictionary with `inside` (indices of the atoms), `weight`, `b`, `kept`, and xyz (A, 3) of all atoms.
     """
-    names = np.array(atom_names)
-    is_ca = (names == "CA")[structure.name] & (structure.aa[structure.residue] <= 20)
-    central, centre = _draw_centre(structure.xyz, np.flatnonzero(is_ca), rng)
+    central, centre = draw_centre(structure.xyz, alpha_carbons(structure, atom_names), rng)
     scale = np.float32(rng.uniform(0.985, 1.015) if rng.random() < 0.3 else 1.0)  # error of the voxel size
     xyz = (structure.xyz - centre) @ (random_rotation(rng) * scale) + np.float32(BOX / 2)
     inside = np.flatnonzero(((xyz >= 0) & (xyz < BOX - 0.001)).all(axis=1))
@@ -153,75 +150,6 @@ def draw_atoms(
         around = chains[rng.random(len(chains)) < 0.5]
         kept = np.isin(chain, around) | (chain == structure.chain[structure.residue[central]])
     return {"inside": inside, "weight": weight, "b": b, "kept": kept}, xyz
-
-
-def _draw_centre(xyz: Array, alphas: Array, rng: Generator) -> tuple[int, Array]:
-    """A C-alpha and a point within 10 A of it per axis: of two draws the one with more C-alphas around.
-
-    That labels a quarter more residues per crop than a single draw, at the same cost.
-    """
-    atoms = rng.choice(alphas, 2)
-    points = xyz[atoms] + rng.uniform(-10, 10, (2, 3)).astype(np.float32)
-    around = [(np.abs(xyz[alphas] - point) < CROP / 2).all(axis=1).sum() for point in points]
-    best = int(np.argmax(around))
-    return int(atoms[best]), points[best]
-
-
-def label_atoms(
-    structure: PackStructure, atom_names: list[str], drawn: dict[str, Array], xyz: Array
-) -> dict[str, Array]:
-    """Labels of one crop: voxel classes, filled cells, and the table of C-alphas (see `CropBatch`)."""
-    names = np.array(atom_names)
-    kept = drawn["inside"][drawn["kept"]]
-    voxel = np.rint(xyz[kept] - MARGIN).astype(np.int64)[:, ::-1]
-    in_crop = ((voxel >= 0) & (voxel < CROP)).all(axis=1)
-    kept, voxel = kept[in_crop], voxel[in_crop]
-    residue_class = structure.aa[structure.residue[kept]]
-    name = names[structure.name[kept]]
-    atoms = np.zeros((CROP,) * 3, dtype=np.uint8)
-    for label, atom in ((3, "C"), (2, "N"), (1, "CA")):  # CA last: it wins a shared voxel
-        here = voxel[(name == atom) & (residue_class <= 20)]
-        atoms[here[:, 0], here[:, 1], here[:, 2]] = label
-    filled = np.zeros((CROP // 2,) * 3, dtype=np.uint8)
-    for label, chosen in ((1, residue_class < NUCLEOTIDE), (2, residue_class >= NUCLEOTIDE)):
-        cell = voxel[chosen] // 2
-        filled[cell[:, 0], cell[:, 1], cell[:, 2]] = label
-    ca = (name == "CA") & (residue_class <= 20)
-    residue = structure.residue[kept[ca]]
-    cell = voxel[ca] // 2
-    centre = (2 * cell[:, ::-1] + 0.5 + MARGIN).astype(np.float32)
-    ca_of = np.full(len(structure.aa), -1)
-    all_ca = np.flatnonzero((names == "CA")[structure.name] & (structure.aa[structure.residue] <= 20))
-    ca_of[structure.residue[all_ca]] = all_ca
-    linked = np.append(structure.linked, False)
-    ca_of = np.append(ca_of, -1)
-    here = xyz[kept[ca]]
-    following = np.where(linked[residue + 1], ca_of[residue + 1], -1)
-    preceding = np.where(linked[residue], ca_of[residue - 1], -1)
-    aa = structure.aa[residue].astype(np.int64)
-    backbone = {}
-    for atom in ("N", "C", "O"):
-        rows = np.flatnonzero(structure.name == atom_names.index(atom))
-        place = np.full((len(structure.aa), 3), np.nan, dtype=np.float32)
-        place[structure.residue[rows]] = xyz[rows]
-        backbone[atom.lower()] = place[residue] - here
-    return {
-        "atoms": atoms,
-        "filled": filled,
-        "ca_cell": cell,
-        "aa": np.where(aa < 20, aa, -1),
-        "ss": structure.ss[residue].astype(np.int64),
-        "offset": here - centre,
-        **backbone,
-        "next": _direction(xyz, following, here),
-        "prev": _direction(xyz, preceding, here),
-    }
-
-
-def _direction(xyz: Array, to: Array, start: Array) -> Array:
-    vector = xyz[to] - start
-    vector[to < 0] = np.nan
-    return (vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-6)).astype(np.float32)
 
 
 def draw_crop(
