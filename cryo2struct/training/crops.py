@@ -27,6 +27,7 @@ from cryo2struct.training.labels import (
     label_atoms,
     random_rotation,
 )
+from cryo2struct.training.measured import MeasuredCrops
 
 B_GROUPS = 3
 
@@ -54,6 +55,8 @@ class CropBatch:
     offset : (R, 3) angstrom from the cell's centre; x, y, z
     n, c, o : (R, 3) the residue's N, C, O from its C-alpha, angstrom (NaN where there is none)
     next, prev : (R, 3) unit vectors to the next and previous C-alpha (NaN where there is none)
+    measured_crop, measured : (M,), (M, 48, 48, 48) crops of experimental maps, in any units; they have no atoms, and
+        their map parameters mean nothing
     seed : noise seed
     """
 
@@ -85,6 +88,8 @@ class CropBatch:
     o: Tensor
     next: Tensor
     prev: Tensor
+    measured_crop: Tensor
+    measured: Tensor
     seed: int
 
     def to(self, device: torch.device) -> CropBatch:
@@ -166,8 +171,22 @@ def draw_crop(
         "atom_group": group,
         "atom_kept": drawn["kept"],
         "group_b": group_b.astype(np.float32),
+        "measured": np.zeros((0, CROP, CROP, CROP), dtype=np.float32),
         **{f"map_{name}": np.asarray(value) for name, value in parameters.items()},
         **label_atoms(structure, atom_names, drawn, xyz),
+    }
+
+
+def draw_measured_crop(crops: MeasuredCrops, parameters: dict[str, Any], rng: Generator) -> dict[str, Any]:
+    """One crop of an experimental map, without atoms to simulate, keys as of `draw_crop`."""
+    return {
+        "atom_xyz": np.zeros((0, 3), dtype=np.float32),
+        "atom_weight": np.zeros(0, dtype=np.float32),
+        "atom_group": np.zeros(0, dtype=np.int64),
+        "atom_kept": np.zeros(0, dtype=bool),
+        "group_b": np.zeros(B_GROUPS, dtype=np.float32),
+        **{f"map_{name}": np.asarray(value) for name, value in parameters.items()},
+        **crops.draw_crop(rng),
     }
 
 
@@ -181,7 +200,8 @@ def collate(crops: list[dict[str, Any]], seed: int) -> CropBatch:
         else:
             value = np.concatenate([crop[key] for crop in crops])
         joined[key] = torch.from_numpy(value.astype(np.float32) if value.dtype == np.float64 else value)
-    joined["atom_crop"] = torch.cat([torch.full((len(c["atom_xyz"]),), i) for i, c in enumerate(crops)])
+    for index, rows in (("atom_crop", "atom_xyz"), ("measured_crop", "measured")):
+        joined[index] = torch.cat([torch.full((len(crop[rows]),), i) for i, crop in enumerate(crops)])
     crop_of_ca = torch.cat([torch.full((len(c["ca_cell"]), 1), i) for i, c in enumerate(crops)])
     joined["ca_cell"] = torch.cat([crop_of_ca, joined["ca_cell"]], dim=1)
     return CropBatch(**joined, seed=seed)
@@ -224,7 +244,7 @@ def ideal_spectrum(batch: CropBatch) -> Tensor:
 def simulate(batch: CropBatch) -> Tensor:
     """Densities (crops, 1, 48, 48, 48), each with mean 0 and standard deviation 1.
 
-    Atoms -> Fourier space -> FSC-shaped noise -> sharpening -> masks; see `corruption`.
+    Atoms -> Fourier space -> FSC-shaped noise -> sharpening -> masks; see `corruption`. Measured crops are as measured.
     """
     device = batch.atom_xyz.device
     generator = torch.Generator(device=device).manual_seed(batch.seed)
@@ -270,6 +290,7 @@ def _finish(batch: CropBatch, density: Tensor, blurred: Tensor, generator: torch
         density[zoned] *= corruption.zone_mask(kept[zoned], batch.map_zone[zoned])
     middle = slice(MARGIN, MARGIN + CROP)
     crop = density[:, None, middle, middle, middle]
+    crop[batch.measured_crop, 0] = batch.measured
     mean, deviation = crop.mean(dim=(1, 2, 3, 4), keepdim=True), crop.std(dim=(1, 2, 3, 4), keepdim=True)
     return (crop - mean) / deviation.clamp_min(1e-6)
 
@@ -278,6 +299,7 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
     """Endless batches; batch k is a function of (seed, k) alone, so that a resumed training goes on where it stopped.
 
     Yields the batch and its densities, or None for the densities when they shall be simulated on the training device.
+    With `measured`, each crop is one of an experimental map with the probability `measured_share`.
     """
 
     def __init__(
@@ -290,6 +312,8 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         seed: int,
         first_batch: int,
         simulate_here: bool,
+        measured: MeasuredCrops | None = None,
+        measured_share: float = 0.0,
     ) -> None:
         self.pack = pack
         self.indices = np.array(indices)
@@ -300,6 +324,8 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         self.seed = seed
         self.first_batch = first_batch
         self.simulate_here = simulate_here
+        self.measured = measured
+        self.measured_share = measured_share
         self.rank, self.ranks = 0, 1  # of N processes, process r takes batch N k + r at step k
 
     def batch(self, number: int) -> CropBatch:
@@ -308,7 +334,10 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         crops = []
         for index in rng.choice(self.indices, self.batch_size, p=self.probability):
             parameters = draw_map_parameters(rng, self.resolutions)
-            crops.append(draw_crop(self.pack[index], self.pack.atom_names, parameters, rng))
+            if self.measured is not None and rng.random() < self.measured_share:
+                crops.append(draw_measured_crop(self.measured, parameters, rng))
+            else:
+                crops.append(draw_crop(self.pack[index], self.pack.atom_names, parameters, rng))
         return collate(crops, seed=int(rng.integers(2**31)))
 
     def __iter__(self) -> Iterator[tuple[CropBatch, Tensor | None]]:
