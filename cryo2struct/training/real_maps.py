@@ -35,15 +35,18 @@ CONTEXT_REACH = 4.0  # angstrom around an atom in which density is taken for its
 LEAST_INSIDE = 0.9  # of the C-alphas must lie in the map
 
 
-def residue_class(name: str) -> int:
-    """Class of a residue as of `PackStructure.aa`, by its name; ions and sugars are ligands here."""
+def residue_class(name: str, has_alpha: bool) -> int:
+    """Class of a residue as of `PackStructure.aa`; ions and sugars are ligands here.
+
+    One that the tables do not know is of a protein when it has a C-alpha, as of `modelled_residues`.
+    """
     info = gemmi.find_tabulated_residue(name)
     if info.is_nucleic_acid():
         return NUCLEOTIDE
     letter = info.one_letter_code.upper()
     if letter.isalpha() and letter in AMINO_ACIDS:
         return AMINO_ACIDS.index(letter)
-    return UNKNOWN_RESIDUE if info.is_amino_acid() else LIGAND
+    return UNKNOWN_RESIDUE if info.is_amino_acid() or has_alpha else LIGAND
 
 
 def pack_structure(structure: gemmi.Structure, frame: GridFrame, atom_names: list[str]) -> PackStructure:
@@ -66,26 +69,20 @@ def pack_structure(structure: gemmi.Structure, frame: GridFrame, atom_names: lis
     chains = list(dict.fromkeys(chain for chain, _ in residues))
     linked = [
         row > 0 and before == row - 1 and bool(backbone.linked[row])
-        for before, row in zip([-2, *rows], rows, strict=False)
+        for before, row in zip([-2, *rows[:-1]], rows, strict=True)
     ]
-    known = [class_if_modelled(residue.name, row) for (_, residue), row in zip(residues, rows, strict=True)]
+    classes = [residue_class(residue.name, row >= 0) for (_, residue), row in zip(residues, rows, strict=True)]
     return PackStructure(
         xyz=np.array([atom.pos.tolist() for _, atom in atoms], dtype=np.float32) - frame.origin.astype(np.float32),
         element=np.array([atom.element.atomic_number for _, atom in atoms], dtype=np.uint8),
         name=np.array([number_of[atom.name] for _, atom in atoms], dtype=np.uint16),
         residue=np.array([number for number, _ in atoms], dtype=np.int32),
         bfactor=np.array([np.mean([atom.b_iso for atom in r] or [0.0]) for _, r in residues], dtype=np.float32),
-        aa=np.array(known, dtype=np.uint8),
+        aa=np.array(classes, dtype=np.uint8),
         ss=np.array([kinds[row] if row >= 0 else 0 for row in rows], dtype=np.uint8),
         chain=np.array([chains.index(chain) for chain, _ in residues], dtype=np.int32),
         linked=np.array(linked, dtype=bool),
     )
-
-
-def class_if_modelled(name: str, row: int) -> int:
-    """Class of a residue; one that the tables do not know, but that has a main chain (row >= 0), is of a protein."""
-    found = residue_class(name)
-    return UNKNOWN_RESIDUE if found == LIGAND and row >= 0 else found
 
 
 def without_context(density: DensityMap, model: Array, context: Array) -> Array:
@@ -146,9 +143,7 @@ def write_map_pack(path: Path, maps: list[tuple[str, MappedStructure]], atom_nam
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description="Write a pack of experimental maps and models for training.")
-    parser.add_argument(
-        "index", type=Path, metavar="INDEX.csv", help="maps and models, as evaluate-classifier reads it"
-    )
+    parser.add_argument("index", type=Path, metavar="INDEX.csv", help="of maps and models, as for evaluate-classifier")
     parser.add_argument("-o", "--output", type=Path, default=Path("real.npz"))
     options = parser.parse_args(arguments)
     try:
