@@ -61,7 +61,7 @@ def _crops(pack: StructurePack, config: dict[str, Any], first_batch: int, simula
         first_batch=first_batch,
         simulate_here=simulate_here,
         measured=MeasuredCrops(MapPack(real)) if real else None,
-        measured_share=float(config["data"].get("real_share", 0.0)),
+        measured_share=config["data"]["real_share"] if real else 0.0,
     )
 
 
