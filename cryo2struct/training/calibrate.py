@@ -32,7 +32,8 @@ from cryo2struct.io.models import read_structure
 from cryo2struct.objects import DensityMap, FloatArray, GridFrame, IntArray
 from cryo2struct.prediction.find import Found, Networks, find_candidates, load_networks
 from cryo2struct.settings import Settings, data_path, load_settings
-from cryo2struct.training.crops import CROP, CropStream, simulate
+from cryo2struct.training.crops import CropStream, simulate
+from cryo2struct.training.labels import CROP
 
 RIGHT = 2.0
 """A candidate is right when it is paired with a C-alpha within so many angstrom."""

@@ -12,17 +12,24 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from cryo2struct.dataset.pack import NUCLEOTIDE, PackStructure, StructurePack
+from cryo2struct.dataset.pack import PackStructure, StructurePack
 from cryo2struct.training import corruption
+from cryo2struct.training.labels import (
+    BOX,
+    CROP,
+    MARGIN,
+    Array,
+    alpha_carbons,
+    draw_centre,
+    label_atoms,
+    random_rotation,
+)
+from cryo2struct.training.measured import MeasuredCrops
 
-BOX, CROP = 64, 48
-MARGIN = (BOX - CROP) // 2
 B_GROUPS = 3
-Array = NDArray[Any]
 
 # Scattering by element relative to carbon 6, near 3 A resolution, hydrogens included: between the electron form
 # factors at zero angle and at high angle. Metals are set to 20.
@@ -48,6 +55,8 @@ class CropBatch:
     offset : (R, 3) angstrom from the cell's centre; x, y, z
     n, c, o : (R, 3) the residue's N, C, O from its C-alpha, angstrom (NaN where there is none)
     next, prev : (R, 3) unit vectors to the next and previous C-alpha (NaN where there is none)
+    measured_crop, measured : (M,), (M, 48, 48, 48) crops of experimental maps, in any units; they have no atoms, and
+        their map parameters mean nothing
     seed : noise seed
     """
 
@@ -79,6 +88,8 @@ class CropBatch:
     o: Tensor
     next: Tensor
     prev: Tensor
+    measured_crop: Tensor
+    measured: Tensor
     seed: int
 
     def to(self, device: torch.device) -> CropBatch:
@@ -110,13 +121,6 @@ def draw_map_parameters(rng: Generator, resolutions: tuple[float, float]) -> dic
     }
 
 
-def random_rotation(rng: Generator) -> Array:
-    """Uniformly random proper rotation (3, 3)."""
-    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
-    q = q * np.sign(np.diag(r))
-    return (q * np.linalg.det(q)).astype(np.float32)
-
-
 def side_chain_depth(structure: PackStructure, atom_names: list[str]) -> Array:
     """Bonds beyond CB of each atom (A,), -1 for backbone and everything that is no amino acid."""
     by_name = np.array([SIDE_CHAIN_DEPTH.get(n[1:2], -1) if n[:1] in "CNOS" else -1 for n in atom_names])
@@ -130,9 +134,7 @@ def draw_atoms(
 
     Returns a dictionary with `inside` (indices of the atoms), `weight`, `b`, `kept`, and xyz (A, 3) of all atoms.
     """
-    names = np.array(atom_names)
-    is_ca = (names == "CA")[structure.name] & (structure.aa[structure.residue] <= 20)
-    central, centre = _draw_centre(structure.xyz, np.flatnonzero(is_ca), rng)
+    central, centre = draw_centre(structure.xyz, alpha_carbons(structure, atom_names), rng)
     scale = np.float32(rng.uniform(0.985, 1.015) if rng.random() < 0.3 else 1.0)  # error of the voxel size
     xyz = (structure.xyz - centre) @ (random_rotation(rng) * scale) + np.float32(BOX / 2)
     inside = np.flatnonzero(((xyz >= 0) & (xyz < BOX - 0.001)).all(axis=1))
@@ -155,75 +157,6 @@ def draw_atoms(
     return {"inside": inside, "weight": weight, "b": b, "kept": kept}, xyz
 
 
-def _draw_centre(xyz: Array, alphas: Array, rng: Generator) -> tuple[int, Array]:
-    """A C-alpha and a point within 10 A of it per axis: of two draws the one with more C-alphas around.
-
-    That labels a quarter more residues per crop than a single draw, at the same cost.
-    """
-    atoms = rng.choice(alphas, 2)
-    points = xyz[atoms] + rng.uniform(-10, 10, (2, 3)).astype(np.float32)
-    around = [(np.abs(xyz[alphas] - point) < CROP / 2).all(axis=1).sum() for point in points]
-    best = int(np.argmax(around))
-    return int(atoms[best]), points[best]
-
-
-def label_atoms(
-    structure: PackStructure, atom_names: list[str], drawn: dict[str, Array], xyz: Array
-) -> dict[str, Array]:
-    """Labels of one crop: voxel classes, filled cells, and the table of C-alphas (see `CropBatch`)."""
-    names = np.array(atom_names)
-    kept = drawn["inside"][drawn["kept"]]
-    voxel = np.rint(xyz[kept] - MARGIN).astype(np.int64)[:, ::-1]
-    in_crop = ((voxel >= 0) & (voxel < CROP)).all(axis=1)
-    kept, voxel = kept[in_crop], voxel[in_crop]
-    residue_class = structure.aa[structure.residue[kept]]
-    name = names[structure.name[kept]]
-    atoms = np.zeros((CROP,) * 3, dtype=np.uint8)
-    for label, atom in ((3, "C"), (2, "N"), (1, "CA")):  # CA last: it wins a shared voxel
-        here = voxel[(name == atom) & (residue_class <= 20)]
-        atoms[here[:, 0], here[:, 1], here[:, 2]] = label
-    filled = np.zeros((CROP // 2,) * 3, dtype=np.uint8)
-    for label, chosen in ((1, residue_class < NUCLEOTIDE), (2, residue_class >= NUCLEOTIDE)):
-        cell = voxel[chosen] // 2
-        filled[cell[:, 0], cell[:, 1], cell[:, 2]] = label
-    ca = (name == "CA") & (residue_class <= 20)
-    residue = structure.residue[kept[ca]]
-    cell = voxel[ca] // 2
-    centre = (2 * cell[:, ::-1] + 0.5 + MARGIN).astype(np.float32)
-    ca_of = np.full(len(structure.aa), -1)
-    all_ca = np.flatnonzero((names == "CA")[structure.name] & (structure.aa[structure.residue] <= 20))
-    ca_of[structure.residue[all_ca]] = all_ca
-    linked = np.append(structure.linked, False)
-    ca_of = np.append(ca_of, -1)
-    here = xyz[kept[ca]]
-    following = np.where(linked[residue + 1], ca_of[residue + 1], -1)
-    preceding = np.where(linked[residue], ca_of[residue - 1], -1)
-    aa = structure.aa[residue].astype(np.int64)
-    backbone = {}
-    for atom in ("N", "C", "O"):
-        rows = np.flatnonzero(structure.name == atom_names.index(atom))
-        place = np.full((len(structure.aa), 3), np.nan, dtype=np.float32)
-        place[structure.residue[rows]] = xyz[rows]
-        backbone[atom.lower()] = place[residue] - here
-    return {
-        "atoms": atoms,
-        "filled": filled,
-        "ca_cell": cell,
-        "aa": np.where(aa < 20, aa, -1),
-        "ss": structure.ss[residue].astype(np.int64),
-        "offset": here - centre,
-        **backbone,
-        "next": _direction(xyz, following, here),
-        "prev": _direction(xyz, preceding, here),
-    }
-
-
-def _direction(xyz: Array, to: Array, start: Array) -> Array:
-    vector = xyz[to] - start
-    vector[to < 0] = np.nan
-    return (vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-6)).astype(np.float32)
-
-
 def draw_crop(
     structure: PackStructure, atom_names: list[str], parameters: dict[str, Any], rng: Generator
 ) -> dict[str, Any]:
@@ -238,8 +171,22 @@ def draw_crop(
         "atom_group": group,
         "atom_kept": drawn["kept"],
         "group_b": group_b.astype(np.float32),
+        "measured": np.zeros((0, CROP, CROP, CROP), dtype=np.float32),
         **{f"map_{name}": np.asarray(value) for name, value in parameters.items()},
         **label_atoms(structure, atom_names, drawn, xyz),
+    }
+
+
+def draw_measured_crop(crops: MeasuredCrops, parameters: dict[str, Any], rng: Generator) -> dict[str, Any]:
+    """One crop of an experimental map, without atoms to simulate, keys as of `draw_crop`."""
+    return {
+        "atom_xyz": np.zeros((0, 3), dtype=np.float32),
+        "atom_weight": np.zeros(0, dtype=np.float32),
+        "atom_group": np.zeros(0, dtype=np.int64),
+        "atom_kept": np.zeros(0, dtype=bool),
+        "group_b": np.zeros(B_GROUPS, dtype=np.float32),
+        **{f"map_{name}": np.asarray(value) for name, value in parameters.items()},
+        **crops.draw_crop(rng),
     }
 
 
@@ -253,7 +200,8 @@ def collate(crops: list[dict[str, Any]], seed: int) -> CropBatch:
         else:
             value = np.concatenate([crop[key] for crop in crops])
         joined[key] = torch.from_numpy(value.astype(np.float32) if value.dtype == np.float64 else value)
-    joined["atom_crop"] = torch.cat([torch.full((len(c["atom_xyz"]),), i) for i, c in enumerate(crops)])
+    for index, rows in (("atom_crop", "atom_xyz"), ("measured_crop", "measured")):
+        joined[index] = torch.cat([torch.full((len(crop[rows]),), i) for i, crop in enumerate(crops)])
     crop_of_ca = torch.cat([torch.full((len(c["ca_cell"]), 1), i) for i, c in enumerate(crops)])
     joined["ca_cell"] = torch.cat([crop_of_ca, joined["ca_cell"]], dim=1)
     return CropBatch(**joined, seed=seed)
@@ -296,7 +244,7 @@ def ideal_spectrum(batch: CropBatch) -> Tensor:
 def simulate(batch: CropBatch) -> Tensor:
     """Densities (crops, 1, 48, 48, 48), each with mean 0 and standard deviation 1.
 
-    Atoms -> Fourier space -> FSC-shaped noise -> sharpening -> masks; see `corruption`.
+    Atoms -> Fourier space -> FSC-shaped noise -> sharpening -> masks; see `corruption`. Measured crops are as measured.
     """
     device = batch.atom_xyz.device
     generator = torch.Generator(device=device).manual_seed(batch.seed)
@@ -342,6 +290,7 @@ def _finish(batch: CropBatch, density: Tensor, blurred: Tensor, generator: torch
         density[zoned] *= corruption.zone_mask(kept[zoned], batch.map_zone[zoned])
     middle = slice(MARGIN, MARGIN + CROP)
     crop = density[:, None, middle, middle, middle]
+    crop[batch.measured_crop, 0] = batch.measured
     mean, deviation = crop.mean(dim=(1, 2, 3, 4), keepdim=True), crop.std(dim=(1, 2, 3, 4), keepdim=True)
     return (crop - mean) / deviation.clamp_min(1e-6)
 
@@ -350,6 +299,7 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
     """Endless batches; batch k is a function of (seed, k) alone, so that a resumed training goes on where it stopped.
 
     Yields the batch and its densities, or None for the densities when they shall be simulated on the training device.
+    With `measured`, each crop is one of an experimental map with the probability `measured_share`.
     """
 
     def __init__(
@@ -362,6 +312,8 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         seed: int,
         first_batch: int,
         simulate_here: bool,
+        measured: MeasuredCrops | None = None,
+        measured_share: float = 0.0,
     ) -> None:
         self.pack = pack
         self.indices = np.array(indices)
@@ -372,6 +324,8 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         self.seed = seed
         self.first_batch = first_batch
         self.simulate_here = simulate_here
+        self.measured = measured
+        self.measured_share = measured_share
         self.rank, self.ranks = 0, 1  # of N processes, process r takes batch N k + r at step k
 
     def batch(self, number: int) -> CropBatch:
@@ -380,7 +334,10 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         crops = []
         for index in rng.choice(self.indices, self.batch_size, p=self.probability):
             parameters = draw_map_parameters(rng, self.resolutions)
-            crops.append(draw_crop(self.pack[index], self.pack.atom_names, parameters, rng))
+            if self.measured is not None and rng.random() < self.measured_share:
+                crops.append(draw_measured_crop(self.measured, parameters, rng))
+            else:
+                crops.append(draw_crop(self.pack[index], self.pack.atom_names, parameters, rng))
         return collate(crops, seed=int(rng.integers(2**31)))
 
     def __iter__(self) -> Iterator[tuple[CropBatch, Tensor | None]]:

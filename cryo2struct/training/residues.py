@@ -19,7 +19,8 @@ from cryo2struct.networks.residue import (
     residue_frames,
     sample_patches,
 )
-from cryo2struct.training.crops import CROP, MARGIN, CropBatch, CropStream, simulate
+from cryo2struct.training.crops import CropBatch, CropStream, simulate
+from cryo2struct.training.labels import CROP, MARGIN
 
 STEP = 3.8
 """Distance of consecutive C-alphas, angstrom."""

@@ -78,12 +78,14 @@ def read_config(path: Path, changes: list[str]) -> Config:
 
 def fixed_part(config: Config) -> Config:
     """What must not change when a training is resumed: everything but paths, workers and reporting."""
+    data = config["data"]
     return {
         "seed": config["seed"],
         "network": config["network"],
-        "resolutions": config["data"].get("resolutions"),
+        "resolutions": data.get("resolutions"),
         "optimiser": config["optimiser"],
         "loss": config["loss"],
+        **({"real_share": data["real_share"]} if data.get("real") else {}),  # absent from former checkpoints
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cryo2struct.dataset.map_pack import MapPack
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig, on_device
 from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
@@ -18,6 +19,7 @@ from cryo2struct.networks.store import load_classifier, load_residue_network, lo
 from cryo2struct.training.crops import CropBatch, CropStream
 from cryo2struct.training.evaluate import validate
 from cryo2struct.training.losses import classifier_losses
+from cryo2struct.training.measured import MeasuredCrops
 from cryo2struct.training.residues import cut_patches, draw_frames, residue_losses, validate_residues
 from cryo2struct.training.sequence import SequenceStream, sequence_losses, validate_sequence
 
@@ -49,6 +51,7 @@ def _tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _crops(pack: StructurePack, config: dict[str, Any], first_batch: int, simulate_here: bool) -> CropStream:
+    real = config["data"].get("real")
     return CropStream(
         pack,
         pack.split("train"),
@@ -57,6 +60,8 @@ def _crops(pack: StructurePack, config: dict[str, Any], first_batch: int, simula
         seed=config["seed"],
         first_batch=first_batch,
         simulate_here=simulate_here,
+        measured=MeasuredCrops(MapPack(real)) if real else None,
+        measured_share=config["data"]["real_share"] if real else 0.0,
     )
 
 

@@ -9,7 +9,8 @@ import torch
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.training import crops
-from cryo2struct.training.crops import BOX, CROP, MARGIN, CropStream, simulate
+from cryo2struct.training.crops import CropStream, simulate
+from cryo2struct.training.labels import BOX, CROP, MARGIN, random_rotation
 
 PACK = Path(__file__).parents[1] / "data" / "small_pack.npz"
 PLAIN = {
@@ -57,7 +58,7 @@ def test_splat_keeps_weight_and_centre():
 
 def test_rotations_are_proper():
     for seed in range(20):
-        rotation = crops.random_rotation(np.random.default_rng(seed))
+        rotation = random_rotation(np.random.default_rng(seed))
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
         assert np.linalg.det(rotation) == pytest.approx(1, abs=1e-5)
 

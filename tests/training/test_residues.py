@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.networks.residue import NOTHING, RIGHT, WRONG, ResidueConfig, ResidueNetwork, residue_frames
-from cryo2struct.training.crops import CROP, CropStream, simulate
+from cryo2struct.training.crops import CropStream, simulate
+from cryo2struct.training.labels import CROP
 from cryo2struct.training.residues import (
     FAR,
     PEAKS,

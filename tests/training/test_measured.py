@@ -1,0 +1,274 @@
+"""Crops of experimental maps: the pack holds what the files hold, density and labels turn together."""
+
+import csv
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pytest
+import torch
+import yaml
+from scipy import ndimage
+
+from cryo2struct.dataset.map_pack import MapPack
+from cryo2struct.dataset.pack import StructurePack
+from cryo2struct.density.fourier import sharpen
+from cryo2struct.density.simulate import box_around, simulate
+from cryo2struct.io.maps import write_map
+from cryo2struct.io.models import THREE_LETTERS
+from cryo2struct.networks.residue import NOTHING
+from cryo2struct.objects import AMINO_ACIDS
+from cryo2struct.training import crops, measured, real_maps
+from cryo2struct.training.crops import CropStream
+from cryo2struct.training.labels import BOX, CROP, MARGIN, random_rotation
+from cryo2struct.training.residues import FAR, draw_frames, true_positions
+from cryo2struct.training.run import main
+
+ROOT = Path(__file__).parents[2]
+PACK = ROOT / "tests" / "data" / "small_pack.npz"
+SHIFT = np.array([45.0, 0.0, 0.0])  # of the neighbour in the map
+PLACE = np.array([70.0, 90.0, -40.0])  # of the molecule, so that voxel 0 is not at 0 0 0
+
+
+@pytest.fixture(scope="module")
+def pack():
+    return StructurePack(PACK)
+
+
+@pytest.fixture(scope="module")
+def protein(pack):
+    """Atoms of Pin1's amino acids, and their number in the pack's structure."""
+    one = pack[pack.ids.index("1pin")]
+    return one, np.flatnonzero(one.aa[one.residue] < 20)
+
+
+def gemmi_structure(pack, one, atoms, shift):
+    model = gemmi.Model(1)
+    for atom in atoms:
+        residue = int(one.residue[atom])
+        chain_name = "ABCDEF"[int(one.chain[residue])]
+        if not len(model) or model[-1].name != chain_name:
+            model.add_chain(gemmi.Chain(chain_name))
+        chain = model[-1]
+        if not len(chain) or chain[-1].seqid.num != residue + 1:
+            new = gemmi.Residue()
+            new.name, new.seqid = THREE_LETTERS[AMINO_ACIDS[one.aa[residue]]], gemmi.SeqId(residue + 1, " ")
+            chain.add_residue(new)
+        new_atom = gemmi.Atom()
+        new_atom.name, new_atom.element = pack.atom_names[one.name[atom]], gemmi.Element(int(one.element[atom]))
+        new_atom.pos, new_atom.b_iso, new_atom.occ = gemmi.Position(*(one.xyz[atom] + shift)), 30.0, 1.0
+        chain[-1].add_atom(new_atom)
+    structure = gemmi.Structure()
+    structure.add_model(model)
+    structure.setup_entities()
+    return structure
+
+
+def write_index(path, **row):
+    row = {"map": "map.mrc", "model": "model.cif", "resolution": 3, "residues": 1, "nucleotides": 0, **row}
+    with path.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(row))
+        writer.writeheader()
+        writer.writerow(row)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, pack, protein):
+    """A map of two molecules of which one is the model and one the context, and the pack made of it."""
+    folder = tmp_path_factory.mktemp("real")
+    model, context = (gemmi_structure(pack, *protein, PLACE + shift) for shift in (np.zeros(3), SHIFT))
+    both = model.clone()
+    for chain in context[0]:
+        both[0].add_chain(chain)
+    frame = box_around(both, 3.0, 1.25, 8.0, 10**7)
+    write_map(folder / "map.mrc", simulate(both, frame, 3.0))
+    for name, structure in (("model", model), ("context", context)):
+        structure.make_mmcif_document().write_file(str(folder / f"{name}.cif"))
+    index = write_index(folder / "index.csv", context="context.cif")
+    assert real_maps.main([str(index), "-o", str(folder / "real.npz")]) == 0
+    np.save(folder / "origin.npy", frame.origin)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def maps(folder):
+    return MapPack(folder / "real.npz")
+
+
+@pytest.fixture(scope="module")
+def source(maps):
+    return measured.MeasuredCrops(maps)
+
+
+def stream(pack, source, share):
+    options = {"batch_size": 3, "resolutions": (2.0, 4.0), "seed": 5, "first_batch": 0, "simulate_here": True}
+    return CropStream(pack, [0, 1, 2], **options, measured=source, measured_share=share)
+
+
+def test_the_pack_holds_the_model(folder, maps, pack, protein):
+    (one,) = maps.maps
+    given, atoms = protein
+    residues = np.unique(given.residue[atoms])
+    xyz = given.xyz[atoms] + PLACE - np.load(folder / "origin.npy")
+    np.testing.assert_allclose(one.structure.xyz, xyz, atol=2e-3)
+    assert [maps.atom_names[n] for n in one.structure.name] == [pack.atom_names[n] for n in given.name[atoms]]
+    np.testing.assert_array_equal(one.structure.aa, given.aa[residues])
+    np.testing.assert_array_equal(one.structure.linked, given.linked[residues])
+    np.testing.assert_array_equal(one.structure.element, given.element[atoms])
+    assert (one.structure.ss == given.ss[residues]).mean() > 0.97
+    assert np.abs(one.voxel - 1).max() < 0.01
+
+
+def test_the_context_is_taken_out(maps):
+    (one,) = maps.maps
+    alphas = one.structure.xyz[one.structure.name == maps.atom_names.index("CA")]
+    own, other = (np.rint((xyz / one.voxel)[:, ::-1]).astype(int) for xyz in (alphas, alphas + SHIFT))
+    assert one.values[tuple(own.T)].min() > 2
+    assert (one.values[tuple(other.T)] == 0).all()
+
+
+def test_interpolation_is_trilinear():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(7, 8, 9)).astype(np.float32)
+    index = rng.uniform(-2, 10, (500, 3))
+    expected = ndimage.map_coordinates(values, index.T, order=1, mode="grid-constant", cval=0.0)
+    np.testing.assert_allclose(measured.interpolated(values, index), expected, atol=1e-5)
+
+
+def test_sharpening_is_that_of_the_density_room():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(16, 18, 15)).astype(np.float16)
+    values[:3] = 0
+    voxel = np.array([0.9, 1.0, 1.1])
+    for b in measured.B_FACTORS:
+        expected = sharpen(values.astype(np.float32), voxel, b)
+        np.testing.assert_allclose(measured.sharpened(values, voxel, b), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_density_turns_with_the_atoms(maps):
+    """At a turned atom the crop has what the map has at the atom; its mirror image has not."""
+    (one,) = maps.maps
+    rng = np.random.default_rng(1)
+    smooth = ndimage.gaussian_filter(one.values.astype(np.float32), 1.5)  # so that interpolating twice costs little
+    centre = one.structure.xyz.mean(axis=0)
+    at_atoms = ndimage.map_coordinates(smooth, (one.structure.xyz / one.voxel).T[::-1], order=3)
+    for _ in range(4):
+        rotation = random_rotation(rng)
+        crop = measured.on_turned_grid(smooth, one.voxel, centre, rotation)
+        xyz = (one.structure.xyz - centre) @ rotation + BOX / 2 - MARGIN
+        inside = ((xyz > 2) & (xyz < CROP - 3)).all(axis=1)
+        found = ndimage.map_coordinates(crop, xyz[inside].T[::-1], order=3)
+        assert np.abs(found - at_atoms[inside]).max() < 0.1 * at_atoms.max()
+        mirrored = ndimage.map_coordinates(crop[:, :, ::-1], xyz[inside].T[::-1], order=3)
+        assert np.corrcoef(mirrored, at_atoms[inside])[0, 1] < 0.5
+
+
+def test_labels_stand_in_density(pack, source):
+    batches = [stream(pack, source, 1.0).batch(number) for number in range(2)]
+    for batch in batches:
+        assert batch.measured_crop.tolist() == [0, 1, 2]
+        density = crops.simulate(batch)
+        assert density.mean(dim=(1, 2, 3, 4)).abs().max() < 1e-4
+        torch.testing.assert_close(density.std(dim=(1, 2, 3, 4)), torch.ones(3), atol=1e-3, rtol=0)
+        for number in range(3):
+            at_alphas = density[number, 0][batch.atoms[number] == 1]
+            assert len(at_alphas) > 20
+            assert at_alphas.mean() > 2
+            mirrored = density[number, 0].flip(2)[batch.atoms[number] == 1]
+            assert mirrored.mean() < 0.6 * at_alphas.mean()
+
+
+def test_maxima_without_residue_are_found_in_measured_crops(pack, source):
+    batch = stream(pack, source, 1.0).batch(0)
+    batch.measured[:, 4:44:8, 4:44:8, 4:44:8] += 30  # spots that are no residues
+    framed = draw_frames(batch, crops.simulate(batch))
+    nothing = framed.kind == NOTHING
+    assert nothing.sum() > 20
+    near = torch.cdist(framed.centre[nothing], true_positions(batch)) < FAR - 1.5  # they are moved by 0.3 A per axis
+    assert not (near & (framed.crop[nothing][:, None] == batch.ca_cell[None, :, 0])).any()
+
+
+def test_mixed_batches_depend_on_seed_and_number_alone(pack, source):
+    kinds = []
+    for number in range(3):
+        batch, again = (stream(pack, source, 0.5).batch(number) for _ in range(2))
+        density = crops.simulate(batch)
+        torch.testing.assert_close(crops.simulate(again), density, rtol=0, atol=0)
+        assert density.isfinite().all()
+        assert len(batch.measured) == len(batch.measured_crop)
+        for crop, values in zip(batch.measured_crop, batch.measured, strict=True):
+            torch.testing.assert_close(density[crop, 0], (values - values.mean()) / values.std(), atol=1e-4, rtol=1e-4)
+            assert not (batch.atom_crop == crop).any()
+        kinds += [int(n in batch.measured_crop) for n in range(3)]
+    assert 1 < sum(kinds) < 8
+
+
+def test_without_maps_the_stream_is_what_it_was(pack):
+    """Seeds of the noise come after all other draws of a batch; the figures are of the program without map packs."""
+    batches = [stream(pack, None, 0.33).batch(number) for number in range(4)]
+    assert [batch.seed for batch in batches] == [1137480321, 288061248, 2046607656, 720402647]
+    assert [len(batch.atom_xyz) for batch in batches] == [2849, 3417, 3592, 3592]
+    assert [len(batch.aa) for batch in batches] == [279, 377, 449, 449]
+    density = crops.simulate(batches[0])
+    assert density[:, 0, 24, 24, 24].tolist() == pytest.approx([-0.5016789, -0.7706116, -0.9869449], abs=1e-3)
+
+
+@pytest.fixture
+def config(tmp_path, folder):
+    values = yaml.safe_load((ROOT / "configs" / "train-residues.yaml").read_text())
+    assert values["data"]["real"] is None
+    values["network"] = {"widths": [8, 16], "hidden": 16}
+    values["data"] |= {"pack": str(PACK), "workers": 0, "real": str(folder / "real.npz"), "real_share": 0.5}
+    values["optimiser"] |= {"batch": 1, "steps": 3, "warmup": 1}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(values))
+    return tmp_path / "train.yaml"
+
+
+def run(config, *changes):
+    options = ["--config", str(config), "--run", str(config.parent / "run"), "--device", "cpu", "--threads", "1"]
+    return main(options + [word for change in changes for word in ("--set", change)])
+
+
+def test_training_on_both_kinds(config, capsys):
+    assert run(config) == 0
+    assert torch.load(config.parent / "run" / "checkpoint.pt", weights_only=True)["step"] == 3
+    for change, said in (("data.real_share=0.2", "(real_share 0.5, now 0.2)"), ("data.real=null", "real_share 0.5")):
+        capsys.readouterr()
+        assert run(config, change) == 3
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text", "half", "pack"])
+def test_missing_and_damaged_packs(config, folder, capsys, content):
+    path = config.parent / "real.npz"
+    if content is not None:
+        whole = (folder / "real.npz").read_bytes()
+        path.write_bytes({"half": whole[: len(whole) // 2], "pack": PACK.read_bytes()}.get(content, content))
+    assert run(config, f"data.real={path}") == 3
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cryo2struct:")]
+    fault = "map pack not found: set data.real" if content is None else "no map pack, or damaged"
+    assert len(lines) == 1
+    assert f"{path}: {fault}" in lines[0]
+
+
+def test_maps_that_cannot_be_packed(tmp_path, folder, capsys):
+    (tmp_path / "any.fasta").write_text(">a\nMKV\n")
+    files = {"map": str(folder / "map.mrc"), "model": str(folder / "model.cif")}
+    structure = gemmi.read_structure(str(folder / "model.cif"))
+    structure[0].transform_pos_and_adp(gemmi.Transform(gemmi.Mat33(), gemmi.Vec3(200, 0, 0)))
+    structure.make_mmcif_document().write_file(str(tmp_path / "away.cif"))
+    for row, output, code, said in (
+        (files | {"model": "", "fasta": "any.fasta"}, "real.npz", 3, "has no model in the index"),
+        (files | {"model": "away.cif"}, "real.npz", 3, "0 of 155 C-alphas lie in"),
+        (files | {"model": "none.cif"}, "real.npz", 3, "row 2, model"),
+        (files, "index.csv", 4, "is the input"),
+        (files, "nowhere/real.npz", 4, "there is no folder"),
+    ):
+        index = write_index(tmp_path / "index.csv", **row)
+        capsys.readouterr()
+        assert real_maps.main([str(index), "-o", str(tmp_path / output)]) == code
+        err = capsys.readouterr().err
+        assert said in err
+        assert err.count("\n") == 1
+        assert not (tmp_path / "real.npz").exists()
