@@ -45,7 +45,7 @@ def _keep(scores: Array, parents: Array, score: float, parent: int) -> None:
 
 
 @njit
-def _gains(start: Array, link_score: Array) -> Array:
+def gains(start: Array, link_score: Array) -> Array:
     """Best score of the links that leave each state, at least 0."""
     gain = np.zeros(len(start))
     for s in range(len(start)):
@@ -55,59 +55,120 @@ def _gains(start: Array, link_score: Array) -> Array:
 
 
 @njit
-def _prune(scores: Array, gain: Array, fresh: float, width: int) -> float:
+def _prune(scores: Array, gain: Array, touched: Array, rest_score: float, break_cost: float, width: int) -> float:
     """Drop what no link can lift above a fresh start; return the score that the best `width` exceed."""
-    for s in range(len(scores)):
+    fresh = rest_score
+    for s in touched:
+        fresh = max(fresh, scores[s, 0] - break_cost)
+    alive = np.empty(len(touched) * scores.shape[1])
+    count = 0
+    for s in touched:
         for rank in range(scores.shape[1]):
             if scores[s, rank] <= fresh - gain[s]:
                 scores[s, rank] = -np.inf
-    every = scores.ravel()
-    alive = every[every > -np.inf]
-    if len(alive) <= width:
+            else:
+                alive[count] = scores[s, rank]
+                count += 1
+    if count <= width:
         return -np.inf
-    return float(np.partition(alive, len(alive) - width - 1)[len(alive) - width - 1])
+    return float(np.partition(alive[:count], count - width - 1)[count - width - 1])
+
+
+@njit
+def _holds(bits: Array, s: int, parent: Array, state: Array, node: int) -> bool:
+    """Whether hypothesis `node` has entered state s; `bits` has a bit for every n-th state, so a hit is looked up."""
+    bit = s & (64 * len(bits) - 1)
+    if not bits[bit >> 6] & (np.uint64(1) << np.uint64(bit & 63)):
+        return False
+    while node >= 0:
+        if state[node] == s:
+            return True
+        origin = parent[node]
+        node = origin if origin >= 0 else -2 - origin
+    return False
 
 
 @njit
 def _start_pieces(
-    i: int, shown: Array, gain: Array, xyz: Array, reach: Array, rest: tuple, once: bool, scores: Array, parents: Array
-) -> None:
-    """Hypotheses of symbol i that start a piece: the first one, or one after the best path so far."""
+    i: int,
+    shown: tuple,
+    gain: Array,
+    places: tuple,
+    reach: Array,
+    rest: tuple,
+    hypotheses: tuple,
+    once: bool,
+    scores: Array,
+    parents: Array,
+    touched: Array,
+) -> int:
+    """Hypotheses of symbol i that start a piece: the first one, or one after the best path so far.
+
+    Returns how many states were touched.
+    """
+    emission, price = shown
+    xyz, by_x, sorted_x = places
     rest_score, rest_id, rest_state, rest_symbol, rest_visited = rest
-    one = np.uint64(1)
-    for s in range(len(shown)):
-        if shown[s] <= -gain[s]:
+    state, parent = hypotheses
+    begin, end, limit = 0, len(by_x), 0.0
+    if rest_id >= 0:
+        limit = reach[0] + reach[1] * (i - rest_symbol)
+        # a little more than the reach, which decides below
+        begin = np.searchsorted(sorted_x, xyz[rest_state, 0] - 1.001 * limit)
+        end = np.searchsorted(sorted_x, xyz[rest_state, 0] + 1.001 * limit)
+    n_touched = 0
+    for n in range(begin, end):
+        s = by_x[n]
+        score = emission[s] - price[s]
+        if score <= -gain[s]:
             continue
         if rest_id >= 0:
-            if once and rest_visited[s >> 6] & (one << np.uint64(s & 63)):
+            if not _within(xyz, rest_state, s, limit):
                 continue
-            if not _within(xyz, rest_state, s, reach[0] + reach[1] * (i - rest_symbol)):
+            if once and _holds(rest_visited, s, parent, state, rest_id):
                 continue
-        scores[s, 0] = rest_score + shown[s]
+        scores[s, 0] = rest_score + score
         parents[s, 0] = -2 - rest_id
+        touched[n_touched] = s
+        n_touched += 1
+    return n_touched
 
 
 @njit
 def _extend(
-    k: int, shown: Array, links: tuple, xyz: Array, bend: Array, row: tuple, once: bool, scores: Array, parents: Array
-) -> None:
-    """Hypotheses that follow from those of the row k symbols earlier."""
+    k: int,
+    shown: tuple,
+    links: tuple,
+    xyz: Array,
+    bend: Array,
+    row: tuple,
+    once: bool,
+    scores: Array,
+    parents: Array,
+    touched: Array,
+    n_touched: int,
+) -> int:
+    """Hypotheses that follow from those of the row k symbols earlier; returns how many states were touched."""
+    emission, price = shown
     start, target, link_score = links
     first, last, state, total, visited, before, parent = row
-    one = np.uint64(1)
     for h in range(first, last):
         source, mine, grand = state[h], visited[h - first], before[h]
         back = state[parent[h]] if parent[h] >= 0 else -1
         for link in range(start[source, k - 1], start[source, k]):
             s = target[link]
-            score = total[h] + link_score[link] + shown[s]
+            score = total[h] + link_score[link] + (emission[s] - price[s])
             if score <= scores[s, -1]:
                 continue
-            if (mine[s >> 6] & (one << np.uint64(s & 63))) if once else back == s:
+            if _holds(mine, s, parent, state, h) if once else back == s:
                 continue
             if k == 1 and grand >= 0:
                 score += _bend(xyz, grand, s, bend)
+            if scores[s, 0] == -np.inf:
+                touched[n_touched] = s
+                n_touched += 1
             _keep(scores[s], parents[s], score, h)
+    return n_touched
 
 
 @njit
@@ -124,77 +185,119 @@ def _trace_back(node: int, parent: Array, state: Array, symbol: Array, length: i
 
 
 @njit
+def _store(
+    i: int,
+    count: int,
+    kept: tuple,
+    cutoff: float,
+    hypotheses: tuple,
+    first: Array,
+    visited: Array,
+    fresh: Array,
+    once: bool,
+) -> int:
+    """Append the hypotheses of symbol i above the cutoff; returns how many there are in all."""
+    touched, scores, parents = kept
+    state, total, symbol, parent, before = hypotheses
+    n_rows, capacity, words = visited.shape
+    mask = 64 * words - 1
+    for s in touched:
+        for rank in range(scores.shape[1]):
+            if scores[s, rank] <= cutoff or count - first[i] >= capacity:
+                break
+            origin = parents[s, rank]
+            state[count], total[count], symbol[count], parent[count] = s, scores[s, rank], i, origin
+            before[count] = state[origin] if origin >= 0 and symbol[origin] == i - 1 else -1
+            if once:
+                bits = visited[i % n_rows, count - first[i]]
+                if origin >= 0:
+                    bits[:] = visited[symbol[origin] % n_rows, origin - first[symbol[origin]]]
+                else:
+                    bits[:] = fresh
+                bits[(s & mask) >> 6] |= np.uint64(1) << np.uint64(s & 63)
+            count += 1
+        scores[s] = -np.inf
+    return count
+
+
+@njit
+def _grown(array: Array, size: int) -> Array:
+    """The array with room for `size` elements at least."""
+    if len(array) >= size:
+        return array
+    longer = np.empty(max(size, 2 * len(array)), array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+@njit
 def best_path(
     symbols: Array,
     emission: Array,
-    start: Array,
-    target: Array,
-    link_score: Array,
-    xyz: Array,
+    price: Array,
+    links: tuple,
+    gain: Array,
+    places: tuple,
     bend: Array,
-    break_cost: float,
-    reach: Array,
+    breaks: tuple,
     beam: int,
     width: int,
     once: bool,
 ) -> tuple[Array, Array, float]:
     """Path of the best score: state per symbol (-1 where skipped), whether it starts a piece, and the score.
 
+    Only states that a hypothesis reaches are looked at, so that the cost grows with their number and not with all.
+
     Parameters
     ----------
     symbols : (L,) int
     emission : (symbols, N) score of a state showing a symbol; -inf where the state must not be used
-    start, target, link_score : see `hmm.sparse.links.Links`
-    xyz : (N, 3)
+    price : (N,) taken off the emissions; inf where the state must not be used
+    links : start, target, score of `hmm.sparse.links.Links`
+    gain : (N,) see `gains`
+    places : positions (N, 3), the states sorted by x, and their x
     bend : (4,) see `_bend`
-    break_cost : cost of leaving a piece and starting another one
-    reach : (2,) a piece may start within reach[0] + reach[1] * (symbols since the end of the one before)
+    breaks : cost of leaving a piece and starting another one, and (2,) the reach: a piece may start within
+        reach[0] + reach[1] * (symbols since the end of the one before)
     beam : hypotheses per symbol and state
     width : hypotheses per symbol, about
     once : whether a path enters a state at most once; otherwise it only does not turn back at once
     """
-    length, n_states, steps = len(symbols), emission.shape[1], start.shape[1] - 1
+    length, n_states, steps = len(symbols), emission.shape[1], links[0].shape[1] - 1
+    break_cost, reach = breaks
     capacity = min(n_states * beam, width + beam)
-    size, n_rows, words = length * capacity, steps + 1, (n_states + 63) // 64
-    # all hypotheses, row after row; `parent` is -1 at the first piece's start, -2 - h where a piece follows h
-    state, total, symbol = np.empty(size, np.int32), np.empty(size, np.float64), np.empty(size, np.int32)
-    parent, first = np.empty(size, np.int32), np.zeros(length + 1, np.int64)
-    # the state one symbol before, -1 where that was skipped or belongs to another piece
-    before = np.empty(size, np.int32)
-    visited = np.zeros((n_rows, capacity, words), np.uint64)
-    scores, parents = np.empty((n_states, beam), np.float64), np.empty((n_states, beam), np.int64)
-    gain = _gains(start, link_score)
+    # a bit for every n-th state: enough that few of a path's states share one
+    words = 1
+    while 64 * words < min(n_states, 16 * length) and once:
+        words *= 2
+    visited = np.zeros((steps + 1, capacity, words), np.uint64)
+    # all hypotheses, row after row; `parent` is -1 at the first piece's start, -2 - h where a piece follows h;
+    # `before` is the state one symbol before, -1 where that was skipped or belongs to another piece
+    state, total, symbol = np.empty(capacity, np.int32), np.empty(capacity, np.float64), np.empty(capacity, np.int32)
+    parent, before = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
+    first = np.zeros(length + 1, np.int64)
+    scores, parents = np.full((n_states, beam), -np.inf), np.empty((n_states, beam), np.int64)
+    touched = np.empty(n_states, np.int32)
     rest: tuple = (0.0, -1, -1, 0, np.zeros(words, np.uint64))
     best, best_id = 0.0, -1
     for i in range(length):
-        shown = emission[symbols[i]]
-        scores[:] = -np.inf
-        _start_pieces(i, shown, gain, xyz, reach, rest, once, scores, parents)
+        shown = (emission[symbols[i]], price)
+        n = _start_pieces(i, shown, gain, places, reach, rest, (state, parent), once, scores, parents, touched)
         for k in range(1, min(steps, i) + 1):
-            row = (first[i - k], first[i - k + 1], state, total, visited[(i - k) % n_rows], before, parent)
-            _extend(k, shown, (start, target, link_score), xyz, bend, row, once, scores, parents)
-        cutoff = _prune(scores, gain, max(rest[0], scores[:, 0].max() - break_cost), width)
-        count = first[i]
-        for s in range(n_states):
-            for rank in range(beam):
-                if scores[s, rank] <= cutoff or count - first[i] >= capacity:
-                    break
-                origin = parents[s, rank]
-                state[count], total[count], symbol[count], parent[count] = s, scores[s, rank], i, origin
-                before[count] = state[origin] if origin >= 0 and symbol[origin] == i - 1 else -1
-                if once:
-                    bits = visited[i % n_rows, count - first[i]]
-                    if origin >= 0:
-                        bits[:] = visited[symbol[origin] % n_rows, origin - first[symbol[origin]]]
-                    else:
-                        bits[:] = rest[4]
-                    bits[s >> 6] |= np.uint64(1) << np.uint64(s & 63)
-                if scores[s, rank] > best:
-                    best, best_id = scores[s, rank], count
-                count += 1
-        first[i + 1] = count
+            row = (first[i - k], first[i - k + 1], state, total, visited[(i - k) % (steps + 1)], before, parent)
+            n = _extend(k, shown, links, places[0], bend, row, once, scores, parents, touched, n)
+        reached = np.sort(touched[:n])
+        cutoff = _prune(scores, gain, reached, rest[0], break_cost, width)
+        room = first[i] + min(capacity, n * beam)
+        state, total, symbol = _grown(state, room), _grown(total, room), _grown(symbol, room)
+        parent, before = _grown(parent, room), _grown(before, room)
+        every = (state, total, symbol, parent, before)
+        first[i + 1] = _store(i, first[i], (reached, scores, parents), cutoff, every, first, visited, rest[4], once)
+        for h in range(first[i], first[i + 1]):
+            if total[h] > best:
+                best, best_id = total[h], h
         if best_id >= first[i] and best - break_cost > rest[0]:
-            bits = visited[i % n_rows, best_id - first[i]].copy()
+            bits = visited[i % (steps + 1), best_id - first[i]].copy()
             rest = (best - break_cost, best_id, np.int64(state[best_id]), i, bits)
     path, opens = _trace_back(best_id, parent, state, symbol, length)
     return path, opens, best

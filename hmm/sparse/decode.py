@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.sparse._kernels import best_path, walk
+from hmm.sparse._kernels import best_path, gains, walk
 from hmm.sparse.links import Links
 
 
@@ -65,27 +66,44 @@ class Decoder:
     beam: int = 1
     width: int = 4000
 
-    def decode(self, symbols: NDArray[np.integer[Any]], emission: NDArray[np.float64], once: bool = True) -> Path:
-        """Path of the best score found for symbols (L,) with emissions (symbols, N); -inf closes a state.
+    def decode(
+        self,
+        symbols: NDArray[np.integer[Any]],
+        emission: NDArray[np.float64],
+        once: bool = True,
+        price: NDArray[np.float64] | None = None,
+    ) -> Path:
+        """Path of the best score found for symbols (L,) with emissions (symbols, N).
 
+        An emission of -inf closes a state, and so does a price (N,) of inf; prices are taken off the emissions.
         Without `once`, a path may come back to a state after two or more others: a relaxed problem, for
         which two hypotheses per symbol and state are enough.
         """
         state, opens, score = best_path(
             np.ascontiguousarray(symbols, dtype=np.int64),
             emission,
-            self.links.start,
-            self.links.target,
-            self.links.score,
-            self.xyz,
+            np.zeros(len(self.xyz)) if price is None else price,
+            (self.links.start, self.links.target, self.links.score),
+            self._gain,
+            (self.xyz, *self._by_x),
             np.array(self.bend, dtype=np.float64),
-            self.break_cost,
-            np.array(self.reach, dtype=np.float64),
+            (self.break_cost, np.array(self.reach, dtype=np.float64)),
             self.beam if once else min(self.beam, 2),
             self.width,
             once,
         )
         return Path(state, opens, score)
+
+    @cached_property
+    def _gain(self) -> NDArray[np.float64]:
+        """Most that a link adds after each state, (N,)."""
+        return gains(self.links.start, self.links.score)
+
+    @cached_property
+    def _by_x(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The states sorted by x, and their x."""
+        order = np.argsort(self.xyz[:, 0], kind="stable")
+        return order, np.ascontiguousarray(self.xyz[order, 0])
 
     def score(
         self, symbols: NDArray[np.integer[Any]], state: NDArray[np.integer[Any]], emission: NDArray[np.float64]
