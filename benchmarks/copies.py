@@ -99,9 +99,10 @@ def type_vectors(types: NDArray[np.int64], sure: float, rng: np.random.Generator
     return np.asarray(0.97 * drawn / drawn.sum(axis=1, keepdims=True) + 0.03 * FREQUENCIES)
 
 
-def candidates_of(truth: list[list[Array]], letters: list[str], level: str, rng: np.random.Generator) -> Candidates:
-    """Candidates near the true C-alphas, some missing, and false ones about them."""
-    options = LEVELS[level]
+def candidates_of(
+    truth: list[list[Array]], letters: list[str], options: dict[str, float], rng: np.random.Generator
+) -> Candidates:
+    """Candidates near the true C-alphas, some missing, and false ones about them; options as in `LEVELS`."""
     xyz = np.concatenate([copy for copies in truth for copy in copies])
     kinds = [AMINO_ACIDS.index(a) for text, copies in zip(letters, truth, strict=True) for _ in copies for a in text]
     kept = np.isfinite(xyz[:, 0]) & (rng.random(len(xyz)) >= options["missing"])
@@ -141,7 +142,7 @@ def make_cases(pack: StructurePack, left_out: set[str], count: int) -> Iterator[
                 start = rng.integers(len(copy))
                 copy[start : start + rng.integers(8, 25)] = np.nan
         level = str(rng.choice(list(LEVELS)))
-        yield Case(level, candidates_of(truth, letters, level, rng), letters, truth)
+        yield Case(level, candidates_of(truth, letters, LEVELS[level], rng), letters, truth)
 
 
 def run(case: Case, copies: list[int | None], share: float) -> Trace | None:
