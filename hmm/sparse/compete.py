@@ -59,68 +59,64 @@ def decode_chains(
     n_states = emission.shape[1]
     history = np.zeros(n_states)
     paths: list[Path | None] = [None] * len(chains)
-    uses = np.zeros((len(chains), n_states), dtype=np.int64)
+    everywhere = np.zeros(n_states, dtype=np.int64)
     for number in range(competition.rounds):
         present = competition.present * (number + 1)
         for c, symbols in enumerate(chains):
-            everywhere = uses.sum(axis=0)
-            # what nobody contests is left alone once the first exchanges are over
-            if number > 1 and (everywhere[uses[c] > 0] <= 1).all():
-                continue
-            path = decoder.decode(symbols, emission - (history + present * (everywhere - uses[c])), once=False)
-            uses[c] = np.bincount(path.state[path.state >= 0], minlength=n_states)
-            paths[c] = path
-        contested = np.maximum(uses.sum(axis=0) - 1, 0)
+            path = paths[c]
+            if path is not None:
+                used = path.state[path.state >= 0]
+                # what nobody contests is left alone once the first exchanges are over
+                if number > 1 and (everywhere[used] <= 1).all():
+                    continue
+                np.subtract.at(everywhere, used, 1)
+            path = paths[c] = decoder.decode(symbols, emission, once=False, price=history + present * everywhere)
+            np.add.at(everywhere, path.state[path.state >= 0], 1)
+        contested = np.maximum(everywhere - 1, 0)
         if not contested.any():
             break
         history += competition.history * contested
-    priced = _close_in_turn(decoder, chains, emission - history, paths)
+    priced = _close_in_turn(decoder, chains, emission, history, paths)
     if not history.any():
         return priced
     # prices can overshoot where the emissions say little: then the plain decoding in turn scores higher
-    plain = _close_in_turn(decoder, chains, emission, [None] * len(chains))
-    return max(priced, plain, key=lambda found: _total(decoder, chains, found, emission))
+    plain = _close_in_turn(decoder, chains, emission, np.zeros(n_states), [None] * len(chains))
+    return max(priced, plain, key=lambda found: sum(path.score for path in found))
 
 
 def _close_in_turn(
     decoder: Decoder,
     chains: Sequence[NDArray[np.integer[Any]]],
     emission: NDArray[np.float64],
+    price: NDArray[np.float64],
     paths: Sequence[Path | None],
 ) -> list[Path]:
-    """Keep paths that share no state, best score first; decode the others over what is left."""
-    free = emission.copy()
-    final: list[Path | None] = [None] * len(chains)
+    """Keep paths that share no state, best score first; decode the others over what is left.
+
+    The scores returned are those without prices.
+    """
+    price = price.copy()
+    states = [np.empty(0, dtype=np.int64)] * len(chains)
     order = sorted(range(len(chains)), key=lambda c: -(paths[c].score if paths[c] else 0.0))  # type: ignore[union-attr]
     for c in order:
         path = paths[c]
         used = path.state[path.state >= 0] if path else np.empty(0, np.int64)
-        if path is None or np.isneginf(free[0, used]).any() or len(set(used.tolist())) < len(used):
-            path = decoder.decode(chains[c], free)
-        free[:, path.state[path.state >= 0]] = -np.inf
-        final[c] = path
-    return _exchange_all(decoder, chains, [path for path in final if path is not None], emission)
+        if path is None or np.isposinf(price[used]).any() or len(set(used.tolist())) < len(used):
+            path = decoder.decode(chains[c], emission, price=price)
+        price[path.state[path.state >= 0]] = np.inf
+        states[c] = path.state
+    _exchange_all(decoder, chains, states)
+    return [
+        Path(state, decoder.opens(state), decoder.score(symbols, state, emission))
+        for symbols, state in zip(chains, states, strict=True)
+    ]
 
 
 def _exchange_all(
-    decoder: Decoder,
-    chains: Sequence[NDArray[np.integer[Any]]],
-    paths: list[Path],
-    emission: NDArray[np.float64],
-) -> list[Path]:
+    decoder: Decoder, chains: Sequence[NDArray[np.integer[Any]]], states: list[NDArray[np.int64]]
+) -> None:
     """Exchange tails between all pairs of identical chains."""
     for a in range(len(chains)):
         for b in range(a + 1, len(chains)):
             if np.array_equal(chains[a], chains[b]):
-                paths[a], paths[b] = exchange_tails(decoder, chains[a], paths[a], paths[b], emission)
-    return paths
-
-
-def _total(
-    decoder: Decoder,
-    chains: Sequence[NDArray[np.integer[Any]]],
-    paths: Sequence[Path],
-    emission: NDArray[np.float64],
-) -> float:
-    """Score of all paths without prices."""
-    return sum(decoder.score(symbols, path.state, emission) for symbols, path in zip(chains, paths, strict=True))
+                states[a], states[b] = exchange_tails(decoder, states[a], states[b])

@@ -79,20 +79,27 @@ class Decoder:
         Without `once`, a path may come back to a state after two or more others: a relaxed problem, for
         which two hypotheses per symbol and state are enough.
         """
+        links, xyz, bend, break_cost = self.model
         state, opens, score = best_path(
             np.ascontiguousarray(symbols, dtype=np.int64),
             emission,
             np.zeros(len(self.xyz)) if price is None else price,
-            (self.links.start, self.links.target, self.links.score),
+            links,
             self._gain,
-            (self.xyz, *self._by_x),
-            np.array(self.bend, dtype=np.float64),
-            (self.break_cost, np.array(self.reach, dtype=np.float64)),
+            (xyz, *self._by_x),
+            bend,
+            (break_cost, np.array(self.reach, dtype=np.float64)),
             self.beam if once else min(self.beam, 2),
             self.width,
             once,
         )
         return Path(state, opens, score)
+
+    @cached_property
+    def model(self) -> tuple[tuple[NDArray[Any], ...], NDArray[np.float64], NDArray[np.float64], float]:
+        """Links (start, target, score), positions, bend and break cost as the kernels take them."""
+        links = (self.links.start, self.links.target, self.links.score)
+        return links, self.xyz, np.array(self.bend, dtype=np.float64), float(self.break_cost)
 
     @cached_property
     def _gain(self) -> NDArray[np.float64]:
@@ -123,11 +130,6 @@ class Decoder:
             np.ascontiguousarray(symbols, dtype=np.int64),
             np.ascontiguousarray(state, dtype=np.int64),
             emission,
-            self.links.start,
-            self.links.target,
-            self.links.score,
-            self.xyz,
-            np.array(self.bend, dtype=np.float64),
-            self.break_cost,
+            *self.model,
         )
         return float(score), opens

@@ -7,26 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.sparse.decode import Decoder, Path
+from hmm.sparse._kernels import exchange
+from hmm.sparse.decode import Decoder
 
 
 def exchange_tails(
-    decoder: Decoder, symbols: NDArray[np.integer[Any]], first: Path, second: Path, emission: NDArray[np.float64]
-) -> tuple[Path, Path]:
-    """Two paths of the same symbols, cut and joined crosswise as long as that raises their total score.
+    decoder: Decoder, first: NDArray[np.integer[Any]], second: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """States (L,) of two paths of the same symbols, cut and joined crosswise as long as that raises their total score.
 
     Decoded one at a time, identical chains may each run along the other's states for a part: no single path gets
-    better by going back.
+    better by going back. Emissions do not matter: each state stays with its symbol.
     """
-    states = [first.state, second.state]
-    scores = [decoder.score(symbols, state, emission) for state in states]
-    improved = True
-    while improved:
-        improved = False
-        for cut in range(1, len(symbols)):
-            crossed = [np.concatenate([states[k][:cut], states[1 - k][cut:]]) for k in (0, 1)]
-            crossed_scores = [decoder.score(symbols, state, emission) for state in crossed]
-            if sum(crossed_scores) > sum(scores) + 1e-9:
-                states, scores, improved = crossed, crossed_scores, True
-    found = [Path(state, decoder.opens(state), score) for state, score in zip(states, scores, strict=True)]
-    return found[0], found[1]
+    states = (np.array(first, dtype=np.int64), np.array(second, dtype=np.int64))
+    while exchange(*states, *decoder.model):
+        pass
+    return states

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmm.sparse import Competition, Decoder, Path, decode_chains, links_from_pairs
+from hmm.sparse import Competition, Decoder, decode_chains, links_from_pairs
 from hmm.sparse.exchange import exchange_tails
 
 STEPS = 2
@@ -176,13 +176,36 @@ def test_links_are_grouped_by_source_and_step():
     assert links.score.tolist() == [3, 4, 2, 1]
 
 
+def slow_exchange(decoder, first, second):
+    """Try every cut by scoring whole paths."""
+    nothing = np.zeros((1, len(decoder.xyz)))
+    symbols = np.zeros(len(first), int)
+    states = [first, second]
+    scores = [slow_score(decoder, symbols, state, nothing)[0] for state in states]
+    improved = True
+    while improved:
+        improved = False
+        for cut in range(1, len(symbols)):
+            crossed = [np.concatenate([states[k][:cut], states[1 - k][cut:]]) for k in (0, 1)]
+            crossed_scores = [slow_score(decoder, symbols, state, nothing)[0] for state in crossed]
+            if sum(crossed_scores) > sum(scores) + 1e-9:
+                states, scores, improved = crossed, crossed_scores, True
+    return states
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 9), st.floats(0.2, 1.0))
+def test_exchange_equals_scoring_every_cut(seed, length, placed):
+    decoder, _, rng = random_decoder(seed, 18, break_cost=1.3)
+    order = rng.permutation(18)
+    first, second = (np.where(rng.random(length) < placed, part[:length], -1) for part in (order[:9], order[9:]))
+    expected = slow_exchange(decoder, first, second)
+    found = exchange_tails(decoder, first, second)
+    assert [state.tolist() for state in found] == [state.tolist() for state in expected]
+
+
 def test_tails_are_exchanged_between_identical_chains():
-    decoder = two_tracks()
-    emission = np.ones((1, 8))
-    symbols = np.zeros(4, int)
-    crossed = [Path(np.array(state), np.zeros(4, bool), 0.0) for state in ([0, 1, 6, 7], [4, 5, 2, 3])]
-    first, second = exchange_tails(decoder, symbols, *crossed, emission)
-    assert first.state.tolist() == [0, 1, 2, 3]
-    assert second.state.tolist() == [4, 5, 6, 7]
-    assert first.opens.tolist() == [True, False, False, False]
-    assert first.score == pytest.approx(4)
+    crossed = [np.array(state) for state in ([0, 1, 6, 7], [4, 5, 2, 3])]
+    first, second = exchange_tails(two_tracks(), *crossed)
+    assert first.tolist() == [0, 1, 2, 3]
+    assert second.tolist() == [4, 5, 6, 7]
