@@ -38,10 +38,10 @@ def search_scores(name: str, candidates: Candidates, sequences: Sequences) -> tu
     settings = load_settings().tracing
     chains = protein_chains(sequences)
     emission = emission_scores(candidates, settings)
-    decoder = make_decoder(candidates, settings, settings.link_sd)
+    decoder = make_decoder(candidates, settings)
     truth = cases.read_truth(name)
     true_states = [truth["state"][truth["chain"] == c] for c in range(len(chains))]
-    found = find_placements(candidates, chains, emission, settings, settings.link_sd)
+    found = find_placements(candidates, chains, emission, settings)
     return (
         sum(decoder.score(symbols_of(p.chain), p.path.state, emission) for p in found),
         sum(decoder.score(symbols_of(c), s, emission) for c, s in zip(chains, true_states, strict=True)),

@@ -105,6 +105,19 @@ class SequenceSettings(_Group):
     head: Path | None = Field(None, description="folder of an exported sequence head; the shipped one when absent")
 
 
+class PoorTracingSettings(_Group):
+    """Weights of tracing where positions and directions are poor, see `TracingSettings`."""
+
+    link_sd: float = Field(gt=0, description="sd of the distance of consecutive C-alphas around 3.8 A, A")
+    link_bonus: float = Field(description="added for every link, nats")
+    skip_open: float = Field(ge=0, description="cost of the first residue without a candidate, nats")
+    direction_weight: float = Field(ge=0, description="weight of the predicted directions")
+    direction_kappa: float = Field(gt=0, description="concentration of those directions around the true ones")
+    direction_offset: float = Field(description="log odds from which on they speak for a link")
+    bend_weight: float = Field(ge=0, description="weight of the distance of C-alphas two residues apart")
+    break_cost: float = Field(ge=0, description="cost of a further piece of a chain, nats")
+
+
 class TracingSettings(_Group):
     """Weights of the default tracing mode. Scores are log odds (nats)."""
 
@@ -116,10 +129,6 @@ class TracingSettings(_Group):
         ge=0, description="weight of the sequence head's attention beside the types; nothing where it did not run"
     )
     link_sd: float = Field(gt=0, description="sd of the distance of consecutive C-alphas around 3.8 A, A")
-    coarse_link_sd: float = Field(
-        gt=0,
-        description="the same where positions are poor; tried when `link_sd` leaves much out, kept if it is better",
-    )
     link_bonus: float = Field(
         description="added for every link: evidence for a chain that lies in the distance itself, nats"
     )
@@ -159,9 +168,6 @@ class TracingSettings(_Group):
     register_temperature: float = Field(
         gt=0, description="divides the evidence for the register; above 1 because neighbouring residues err together"
     )
-    chance_evidence: float = Field(
-        description="evidence that a path reaches in such a window without being right, nats"
-    )
     min_register: float = Field(
         ge=0, le=1, description="residues with a lower probability of being in register are left out"
     )
@@ -176,6 +182,9 @@ class TracingSettings(_Group):
     )
     min_segment: int = Field(ge=1, description="shorter runs are left out, residues")
     max_interpolated: int = Field(ge=0, description="longest gap that is filled by interpolation, residues")
+    poor: PoorTracingSettings = Field(
+        description="tried instead of those above when they leave much out, kept if more residues are expected right"
+    )
 
 
 class Settings(_Group):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct.objects import FloatArray, IntArray
 from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.chains import Chain, symbols_of
-from hmm.sparse import Path
+from hmm.sparse import Decoder, Path
 
 
 def runs_of(positions: IntArray, opens: NDArray[np.bool_], largest_step: int) -> list[IntArray]:
@@ -40,29 +42,57 @@ class Ring:
         self._symbols = np.concatenate(distinct)
 
     def register_probability(
-        self, chain: Chain, path: Path, emission: FloatArray, settings: TracingSettings
+        self, chain: Chain, path: Path, emission: FloatArray, chance: FloatArray, settings: TracingSettings
     ) -> FloatArray:
         """Probability per residue (L,), 0 where not placed, that its neighbourhood is in register.
 
         The candidates in a window along the traced piece are held fixed and every other place of every sequence, in
         both directions, is compared for its types: softmax of the sums of log odds over the window, each place
         equally likely beforehand. Places that run over the end of a sequence take part as well. One more competitor
-        is a path that is nowhere right, which the search lifts to about `chance_evidence`.
+        is a path that is nowhere right, which the search lifts to `chance`, see `chance_evidence`.
         """
         probability = np.zeros(len(chain.types))
         for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
             shown = emission[:, path.state[run]].astype(np.float32)[self._symbols] / settings.register_temperature
-            probability[run] = _run_probability(run, self._first[chain.entity], shown, settings)
+            first = self._first[chain.entity]
+            probability[run] = _run_probability(run, slice(first, first + len(chain.types)), shown, chance, settings)
         return probability
 
 
-def _run_probability(run: IntArray, first: int, shown: FloatArray, settings: TracingSettings) -> FloatArray:
-    """Softmax probability (n,) of the traced place among all of them; `shown` is (places, n)."""
-    n_places, width = len(shown), 2 * settings.register_window + 1
-    along = run - run[0]
-    # at the ends of a run the window stays inside
-    begin = np.clip(np.arange(len(run)) - settings.register_window, 0, max(len(run) - width, 0))
-    end = np.minimum(begin + width, len(run))
+def _windows(length: int, reach: int) -> tuple[IntArray, IntArray]:
+    """Begin and end of the window of each residue of a run; at its ends the window stays inside."""
+    begin = np.clip(np.arange(length) - reach, 0, max(length - 2 * reach - 1, 0))
+    return begin, np.minimum(begin + 2 * reach + 1, length)
+
+
+def chance_evidence(
+    decoder: Decoder, chains: Sequence[Chain], emission: NDArray[np.float64], settings: TracingSettings
+) -> FloatArray:
+    """Evidence, nats, that a path which is nowhere right reaches in windows of 0, 1, ... residues.
+
+    It is the most that the paths of the sequences in shuffled order reach: they have the composition of the true ones
+    and nothing else.
+    """
+    most = np.zeros(2 * settings.register_window + 2)
+    for chain in (chain for chain in chains if chain.copy == 0):
+        symbols = np.random.default_rng(0).permutation(symbols_of(chain))
+        path = decoder.decode(symbols, emission)
+        for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
+            total = np.concatenate([[0.0], np.cumsum(emission[symbols[run], path.state[run]])])
+            for width in range(1, min(len(run) + 1, len(most))):
+                most[width] = max(most[width], (total[width:] - total[:-width]).max())
+    return np.maximum.accumulate(most)
+
+
+def _run_probability(
+    run: IntArray, own: slice, shown: FloatArray, chance: FloatArray, settings: TracingSettings
+) -> FloatArray:
+    """Softmax probability (n,) of the traced place among all of them.
+
+    `shown` is (places, n), `own` the places of this sequence.
+    """
+    n_places, along = len(shown), run - run[0]
+    begin, end = _windows(len(run), settings.register_window)
     places = np.arange(n_places)
     evidence = []
     for sign in (1, -1):
@@ -70,10 +100,12 @@ def _run_probability(run: IntArray, first: int, shown: FloatArray, settings: Tra
         sums = np.zeros((len(run) + 1, n_places), np.float32)
         np.cumsum(shown[rows, np.arange(len(run))[:, None]], axis=0, out=sums[1:])
         evidence.append(sums[end] - sums[begin])
-    traced = evidence[0][:, first + run[0]]
-    chance = settings.chance_evidence / settings.register_temperature
+    traced = evidence[0][:, own.start + run[0]]
+    chance = chance[end - begin] / settings.register_temperature
     top = np.maximum(np.maximum(evidence[0].max(axis=1), evidence[1].max(axis=1)), chance)
     total = sum(np.exp(part - top[:, None]).sum(axis=1) for part in evidence) + np.exp(chance - top)
-    # the same letters elsewhere (another entity with that stretch) are the same register
-    same = (np.abs(evidence[0] - traced[:, None]) < 1e-4).sum(axis=1)
+    # the same letters in another entity are the same register
+    alike = np.abs(evidence[0] - traced[:, None]) < 1e-4
+    alike[:, own] = False
+    same = 1 + alike.sum(axis=1)
     return np.asarray(same * np.exp(traced - top) / total, dtype=np.float64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cryo2struct.objects import Sequences, Trace
 from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.chains import Chain, canonical_order, symbols_of
-from cryo2struct.tracing.confidence import Ring, trusted_runs
+from cryo2struct.tracing.confidence import Ring, chance_evidence, trusted_runs
 from hmm.sparse import Decoder, Path
 
 MAX_COPIES = 60
@@ -44,6 +44,7 @@ def carried_chains(
     kinds = canonical_order([chain for chain in chains if chain.copy == 0])
     known = Counter(chain.entity for chain in chains)
     ring = Ring(kinds)
+    chance = chance_evidence(decoder, kinds, emission, settings)
     free = emission.copy()
     paths: dict[int, Path] = {}
     supports: dict[int, list[float]] = {chain.entity: [] for chain in kinds}
@@ -56,7 +57,7 @@ def carried_chains(
         # of equal ones the first in canonical order
         best = max(pending, key=lambda chain: paths[chain.entity].score / len(chain.types))
         path, found = paths[best.entity], supports[best.entity]
-        register = ring.register_probability(best, path, emission, settings)
+        register = ring.register_probability(best, path, emission, chance, settings)
         runs = trusted_runs(path, register, settings, settings.min_register)
         trusted = np.concatenate(runs) if runs else np.empty(0, np.int64)
         counted = trusted[seen[best.entity][trusted]] if found else trusted

@@ -65,14 +65,11 @@ def residue_scores(
     return scores, [replace(chain, first_residue=first[chain.entity]) for chain in chains]
 
 
-def make_links(candidates: Candidates, settings: TracingSettings, link_sd: float) -> Links:
-    """All links between candidates at plausible distances, for 1 to `skip_steps` residues.
-
-    Wider links than `settings.link_sd` pay for it as a normal density does.
-    """
+def make_links(candidates: Candidates, settings: TracingSettings) -> Links:
+    """All links between candidates at plausible distances, for 1 to `skip_steps` residues."""
     xyz = np.asarray(candidates.xyz, dtype=np.float64)
     steps = settings.skip_steps
-    sd = np.hypot(STEP_SD, link_sd)
+    sd = np.hypot(STEP_SD, settings.link_sd)
     furthest = float((STEP_MEAN + sd * np.sqrt(2 * MAX_LINK_COST))[:steps].max())
     pairs = cKDTree(xyz).query_pairs(furthest, output_type="ndarray")
     source, target = np.concatenate([pairs, pairs[:, ::-1]]).T
@@ -85,7 +82,7 @@ def make_links(candidates: Candidates, settings: TracingSettings, link_sd: float
         if k > 1:
             cost += settings.skip_open + settings.skip_extend * (k - 2)
         near = np.flatnonzero(cost < MAX_LINK_COST)
-        score = settings.link_bonus - np.log(link_sd / settings.link_sd) - cost[near]
+        score = settings.link_bonus - cost[near]
         if k == 1:
             score += direction[near]
         columns.append((source[near], target[near], np.full(len(near), k), score))

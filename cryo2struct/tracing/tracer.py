@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import Candidates, FloatArray, IntArray, Sequences, Trace
 from cryo2struct.settings import TracingSettings, load_settings
+from cryo2struct.tracing.agreement import agree_copies
 from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, symbols_of
-from cryo2struct.tracing.confidence import Ring, trusted_runs
+from cryo2struct.tracing.confidence import Ring, chance_evidence, trusted_runs
 from cryo2struct.tracing.copies import carried_chains
 from cryo2struct.tracing.gaps import fill_gaps
 from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, emission_scores, make_links, residue_scores
@@ -21,8 +22,8 @@ from hmm.sparse import Competition, Decoder, Path, decode_chains
 REACH = (5.0, 3.8)
 """A piece starts within 3.8 angstrom per residue, and 5 more, of the end of the piece before."""
 
-COARSE_BELOW = 0.6
-"""Share of the residues expected right below which wider links are tried as well."""
+POOR_BELOW = 0.6
+"""Share of the residues expected right below which the weights for poor candidates are tried as well."""
 
 BEND_CAP = 8.0
 """Largest z^2 / 2 of the distance of C-alphas two residues apart."""
@@ -74,21 +75,21 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     else:
         emission = emission_scores(candidates, settings)
     unknown = {index for index, entity in enumerate(sequences.entities) if entity.copies is None}
-    placements = find_placements(candidates, chains, emission, settings, settings.link_sd, unknown)
+    placements = find_placements(candidates, chains, emission, settings, unknown)
     most = min(sum(len(placement.chain.types) for placement in placements), len(candidates))
-    if expected_right(placements, settings) < COARSE_BELOW * most:
-        coarse = find_placements(candidates, chains, emission, settings, settings.coarse_link_sd, unknown)
-        placements = max(placements, coarse, key=lambda found: expected_right(found, settings))
+    if expected_right(placements, settings) < POOR_BELOW * most:
+        poor = find_placements(candidates, chains, emission, settings.model_copy(update=dict(settings.poor)), unknown)
+        placements = max(placements, poor, key=lambda found: expected_right(found, settings))
     return _build_trace(candidates, placements, settings)
 
 
-def make_decoder(candidates: Candidates, settings: TracingSettings, link_sd: float) -> Decoder:
+def make_decoder(candidates: Candidates, settings: TracingSettings) -> Decoder:
     """The sparse model of the candidates, and how it is searched."""
     return Decoder(
-        links=make_links(candidates, settings, link_sd),
+        links=make_links(candidates, settings),
         xyz=np.ascontiguousarray(candidates.xyz, dtype=np.float64),
         # along the line of i and i + 2 the noise of two positions counts a little less than in a link
-        bend=(STEP_MEAN[1], float(np.hypot(STEP_SD[1], 0.9 * link_sd)), settings.bend_weight, BEND_CAP),
+        bend=(STEP_MEAN[1], float(np.hypot(STEP_SD[1], 0.9 * settings.link_sd)), settings.bend_weight, BEND_CAP),
         break_cost=settings.break_cost,
         reach=REACH,
         beam=settings.beam,
@@ -101,22 +102,22 @@ def find_placements(
     chains: list[Chain],
     emission: NDArray[np.float64],
     settings: TracingSettings,
-    link_sd: float,
     unknown: Collection[int] = (),
 ) -> list[Placement]:
     """Paths of all chains under the sparse model, with the probability that each residue is in register.
 
     Of the entities in `unknown` there are as many copies as the candidates carry.
     """
-    decoder = make_decoder(candidates, settings, link_sd)
+    decoder = make_decoder(candidates, settings)
     if set(unknown) & {chain.entity for chain in chains}:
         chains = carried_chains(decoder, chains, unknown, emission, settings)
     competition = Competition(settings.rounds, settings.present_price, settings.history_price)
     paths = decode_chains(decoder, [symbols_of(chain) for chain in chains], emission, competition)
-    ring = Ring(chains)
+    paths, emissions = agree_copies(decoder, chains, paths, emission)
+    ring, chance = Ring(chains), chance_evidence(decoder, chains, emission, settings)
     return [
-        Placement(chain, path, ring.register_probability(chain, path, emission, settings))
-        for chain, path in zip(chains, paths, strict=True)
+        Placement(chain, path, ring.register_probability(chain, path, merged, chance, settings))
+        for chain, path, merged in zip(chains, paths, emissions, strict=True)
     ]
 
 
