@@ -55,6 +55,19 @@ def gains(start: Array, link_score: Array) -> Array:
 
 
 @njit
+def _in_order(touched: Array, scores: Array) -> Array:
+    """The touched states, ascending."""
+    if 16 * len(touched) < len(scores):
+        return np.sort(touched)
+    count = 0
+    for s in range(len(scores)):
+        if scores[s, 0] > -np.inf:
+            touched[count] = s
+            count += 1
+    return touched
+
+
+@njit
 def _prune(scores: Array, gain: Array, touched: Array, rest_score: float, break_cost: float, width: int) -> float:
     """Drop what no link can lift above a fresh start; return the score that the best `width` exceed."""
     fresh = rest_score
@@ -107,18 +120,19 @@ def _start_pieces(
     Returns how many states were touched.
     """
     emission, price = shown
-    xyz, by_x, sorted_x = places
+    xyz, by_x, sorted_x, starts = places
     rest_score, rest_id, rest_state, rest_symbol, rest_visited = rest
     state, parent = hypotheses
-    begin, end, limit = 0, len(by_x), 0.0
+    from_states, begin, end, limit = starts, 0, len(starts), 0.0
     if rest_id >= 0:
         limit = reach[0] + reach[1] * (i - rest_symbol)
         # a little more than the reach, which decides below
+        from_states = by_x
         begin = np.searchsorted(sorted_x, xyz[rest_state, 0] - 1.001 * limit)
         end = np.searchsorted(sorted_x, xyz[rest_state, 0] + 1.001 * limit)
     n_touched = 0
     for n in range(begin, end):
-        s = by_x[n]
+        s = from_states[n]
         score = emission[s] - price[s]
         if score <= -gain[s]:
             continue
@@ -255,7 +269,7 @@ def best_path(
     price : (N,) taken off the emissions; inf where the state must not be used
     links : start, target, score of `hmm.sparse.links.Links`
     gain : (N,) see `gains`
-    places : positions (N, 3), the states sorted by x, and their x
+    places : positions (N, 3), the states sorted by x, their x, and the states where a path may start
     bend : (4,) see `_bend`
     breaks : cost of leaving a piece and starting another one, and (2,) the reach: a piece may start within
         reach[0] + reach[1] * (symbols since the end of the one before)
@@ -286,7 +300,7 @@ def best_path(
         for k in range(1, min(steps, i) + 1):
             row = (first[i - k], first[i - k + 1], state, total, visited[(i - k) % (steps + 1)], before, parent)
             n = _extend(k, shown, links, places[0], bend, row, once, scores, parents, touched, n)
-        reached = np.sort(touched[:n])
+        reached = _in_order(touched[:n], scores)
         cutoff = _prune(scores, gain, reached, rest[0], break_cost, width)
         room = first[i] + min(capacity, n * beam)
         state, total, symbol = _grown(state, room), _grown(total, room), _grown(symbol, room)
