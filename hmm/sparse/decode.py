@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.sparse._kernels import best_path, gains, walk
+from hmm.sparse._kernels import best_path, gains
+from hmm.sparse._path_kernels import walk
 from hmm.sparse.links import Links
 
 
