@@ -60,7 +60,7 @@ def _in_order(touched: Array, scores: Array) -> Array:
 
 @njit
 def _prune(scores: Array, gain: Array, touched: Array, rest_score: float, break_cost: float, width: int) -> float:
-    """Drop what no link can lift above a fresh start; return the score that the best `width` exceed."""
+    """Drop what no link can lift above a fresh start; return the least score of the best `width`."""
     fresh = rest_score
     for s in touched:
         fresh = max(fresh, scores[s, 0] - break_cost)
@@ -74,8 +74,8 @@ def _prune(scores: Array, gain: Array, touched: Array, rest_score: float, break_
                 alive[count] = scores[s, rank]
                 count += 1
     if count <= width:
-        return -np.inf
-    return float(np.partition(alive[:count], count - width - 1)[count - width - 1])
+        return -np.finfo(np.float64).max
+    return float(np.partition(alive[:count], count - width)[count - width])
 
 
 @njit
@@ -204,14 +204,14 @@ def _store(
     fresh: Array,
     once: bool,
 ) -> int:
-    """Append the hypotheses of symbol i above the cutoff; returns how many there are in all."""
+    """Append the hypotheses of symbol i from the cutoff up that there is room for; returns how many there are now."""
     touched, scores, parents = kept
     state, total, symbol, parent, before = hypotheses
     n_rows, capacity, words = visited.shape
     mask = 64 * words - 1
     for s in touched:
         for rank in range(scores.shape[1]):
-            if scores[s, rank] <= cutoff or count - first[i] >= capacity:
+            if scores[s, rank] < cutoff or count - first[i] >= capacity:
                 break
             origin = parents[s, rank]
             state[count], total[count], symbol[count], parent[count] = s, scores[s, rank], i, origin
@@ -266,6 +266,15 @@ def _n_words(n_states: int, length: int) -> int:
 
 
 @njit
+def _best_of(total: Array, begin: int, end: int, best: float, best_id: int) -> tuple[float, int]:
+    """The best score and its hypothesis, of equal ones the first."""
+    for h in range(begin, end):
+        if total[h] > best:
+            best, best_id = total[h], h
+    return best, best_id
+
+
+@njit
 def best_path(
     symbols: Array,
     emission: Array,
@@ -301,14 +310,13 @@ def best_path(
     length, n_states, steps = len(symbols), emission.shape[1], links[0].shape[1] - 1
     break_cost, reach = breaks
     capacity = min(n_states * beam, width + beam)
-    words = _n_words(n_states, length) if once else 1
-    visited = np.zeros((steps + 1, capacity, words), np.uint64)
+    visited = np.zeros((steps + 1, capacity, _n_words(n_states, length) if once else 1), np.uint64)
     # all hypotheses, symbol after symbol
     every = _room(capacity)
     first = np.zeros(length + 1, np.int64)
     scores, parents = np.full((n_states, beam), -np.inf), np.empty((n_states, beam), np.int64)
     touched = np.empty(n_states, np.int32)
-    rest: tuple = (0.0, -1, -1, 0, np.zeros(words, np.uint64))
+    rest: tuple = (0.0, -1, -1, 0, np.zeros(visited.shape[2], np.uint64))
     best, best_id = 0.0, -1
     for i in range(length):
         shown = (emission[symbols[i]], price)
@@ -321,11 +329,8 @@ def best_path(
         every = _grown(every, first[i] + min(capacity, n * beam))
         first[i + 1] = _store(i, first[i], (reached, scores, parents), cutoff, every, first, visited, rest[4], once)
         state, total = every[:2]
-        for h in range(first[i], first[i + 1]):
-            if total[h] > best:
-                best, best_id = total[h], h
+        best, best_id = _best_of(total, first[i], first[i + 1], best, best_id)
         if best_id >= first[i] and best - break_cost > rest[0]:
             bits = visited[i % (steps + 1), best_id - first[i]].copy()
             rest = (best - break_cost, best_id, np.int64(state[best_id]), i, bits)
-    path, opens = _trace_back(best_id, every, length)
-    return path, opens, best
+    return (*_trace_back(best_id, every, length), best)

@@ -56,7 +56,7 @@ class Decoder:
     beam : int
         Hypotheses per symbol and state.
     width : int
-        Hypotheses per symbol.
+        Hypotheses per symbol; as many as there are states if that is more, since a path may start at any.
     """
 
     links: Links
@@ -93,7 +93,7 @@ class Decoder:
             bend,
             (break_cost, np.array(self.reach, dtype=np.float64)),
             self.beam if once else min(self.beam, 2),
-            self.width,
+            max(self.width, len(self.xyz)),
             once,
         )
         return Path(state, opens, score)
@@ -105,7 +105,7 @@ class Decoder:
         return np.unique(np.concatenate([states, *reached]))
 
     @cached_property
-    def model(self) -> tuple[tuple[NDArray[Any], ...], NDArray[np.float64], NDArray[np.float64], float]:
+    def model(self) -> tuple[Any, ...]:
         """Links (start, target, score), positions, bend and break cost as the kernels take them."""
         links = (self.links.start, self.links.target, self.links.score)
         return links, self.xyz, np.array(self.bend, dtype=np.float64), float(self.break_cost)

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -259,5 +260,11 @@ def test_a_path_in_a_large_model_enters_no_state_twice():
 def test_states_that_share_a_bit_of_the_visited_sets_are_told_apart():
     row = 1024 * np.arange(12)
     decoder = plain_decoder(row[-1] + 1, row[:-1], row[1:], np.zeros(11))
-    path = decoder.decode(np.zeros(12, int), np.ones((1, row[-1] + 1)))
-    assert path.state.tolist() == row.tolist()
+    emission = np.where(np.isin(np.arange(row[-1] + 1), row), 1.0, -1.0)[None]
+    assert decoder.decode(np.zeros(12, int), emission).state.tolist() == row.tolist()
+
+
+def test_more_equal_hypotheses_than_the_width_are_not_all_dropped():
+    source, target = np.nonzero(~np.eye(20, dtype=bool))
+    decoder = replace(plain_decoder(20, source, target, np.zeros(len(source))), width=1)
+    assert decoder.decode(np.zeros(5, int), np.ones((1, 20))).score == 5
