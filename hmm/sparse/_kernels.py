@@ -1,4 +1,4 @@
-"""Kernel of the sparse visit-once decoding."""
+"""Kernels of the sparse visit-once decoding."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm._jit import njit
+from hmm.sparse._path_kernels import bend_score
 
 Array = NDArray[Any]
-
-
-@njit
-def _bend(xyz: Array, first: int, last: int, bend: Array) -> float:
-    """Score of the distance between two states that are two symbols apart; bend is (mean, sd, weight, cap)."""
-    squared = 0.0
-    for axis in range(3):
-        squared += (xyz[first, axis] - xyz[last, axis]) ** 2
-    z = (np.sqrt(squared) - bend[0]) / bend[1]
-    return -bend[2] * min(0.5 * z * z, bend[3])
 
 
 @njit
@@ -55,8 +46,21 @@ def gains(start: Array, link_score: Array) -> Array:
 
 
 @njit
+def _in_order(touched: Array, scores: Array) -> Array:
+    """The touched states, ascending."""
+    if 16 * len(touched) < len(scores):
+        return np.sort(touched)
+    count = 0
+    for s in range(len(scores)):
+        if scores[s, 0] > -np.inf:
+            touched[count] = s
+            count += 1
+    return touched
+
+
+@njit
 def _prune(scores: Array, gain: Array, touched: Array, rest_score: float, break_cost: float, width: int) -> float:
-    """Drop what no link can lift above a fresh start; return the score that the best `width` exceed."""
+    """Drop what no link can lift above a fresh start; return the least score of the best `width`."""
     fresh = rest_score
     for s in touched:
         fresh = max(fresh, scores[s, 0] - break_cost)
@@ -70,8 +74,8 @@ def _prune(scores: Array, gain: Array, touched: Array, rest_score: float, break_
                 alive[count] = scores[s, rank]
                 count += 1
     if count <= width:
-        return -np.inf
-    return float(np.partition(alive[:count], count - width - 1)[count - width - 1])
+        return -np.finfo(np.float64).max
+    return float(np.partition(alive[:count], count - width)[count - width])
 
 
 @njit
@@ -107,18 +111,19 @@ def _start_pieces(
     Returns how many states were touched.
     """
     emission, price = shown
-    xyz, by_x, sorted_x = places
+    xyz, by_x, sorted_x, starts = places
     rest_score, rest_id, rest_state, rest_symbol, rest_visited = rest
-    state, parent = hypotheses
-    begin, end, limit = 0, len(by_x), 0.0
+    state, _, _, parent, _ = hypotheses
+    from_states, begin, end, limit = starts, 0, len(starts), 0.0
     if rest_id >= 0:
         limit = reach[0] + reach[1] * (i - rest_symbol)
         # a little more than the reach, which decides below
+        from_states = by_x
         begin = np.searchsorted(sorted_x, xyz[rest_state, 0] - 1.001 * limit)
         end = np.searchsorted(sorted_x, xyz[rest_state, 0] + 1.001 * limit)
     n_touched = 0
     for n in range(begin, end):
-        s = by_x[n]
+        s = from_states[n]
         score = emission[s] - price[s]
         if score <= -gain[s]:
             continue
@@ -142,6 +147,7 @@ def _extend(
     xyz: Array,
     bend: Array,
     row: tuple,
+    hypotheses: tuple,
     once: bool,
     scores: Array,
     parents: Array,
@@ -151,7 +157,8 @@ def _extend(
     """Hypotheses that follow from those of the row k symbols earlier; returns how many states were touched."""
     emission, price = shown
     start, target, link_score = links
-    first, last, state, total, visited, before, parent = row
+    first, last, visited = row
+    state, total, _, parent, before = hypotheses
     for h in range(first, last):
         source, mine, grand = state[h], visited[h - first], before[h]
         back = state[parent[h]] if parent[h] >= 0 else -1
@@ -163,7 +170,7 @@ def _extend(
             if _holds(mine, s, parent, state, h) if once else back == s:
                 continue
             if k == 1 and grand >= 0:
-                score += _bend(xyz, grand, s, bend)
+                score += bend_score(xyz, grand, s, bend)
             if scores[s, 0] == -np.inf:
                 touched[n_touched] = s
                 n_touched += 1
@@ -172,8 +179,9 @@ def _extend(
 
 
 @njit
-def _trace_back(node: int, parent: Array, state: Array, symbol: Array, length: int) -> tuple[Array, Array]:
+def _trace_back(node: int, hypotheses: tuple, length: int) -> tuple[Array, Array]:
     """Path and where its pieces start, from its last hypothesis."""
+    state, _, symbol, parent, _ = hypotheses
     path = np.full(length, -1, np.int64)
     opens = np.zeros(length, np.bool_)
     while node >= 0:
@@ -196,14 +204,14 @@ def _store(
     fresh: Array,
     once: bool,
 ) -> int:
-    """Append the hypotheses of symbol i above the cutoff; returns how many there are in all."""
+    """Append the hypotheses of symbol i from the cutoff up that there is room for; returns how many there are now."""
     touched, scores, parents = kept
     state, total, symbol, parent, before = hypotheses
     n_rows, capacity, words = visited.shape
     mask = 64 * words - 1
     for s in touched:
         for rank in range(scores.shape[1]):
-            if scores[s, rank] <= cutoff or count - first[i] >= capacity:
+            if scores[s, rank] < cutoff or count - first[i] >= capacity:
                 break
             origin = parents[s, rank]
             state[count], total[count], symbol[count], parent[count] = s, scores[s, rank], i, origin
@@ -221,13 +229,49 @@ def _store(
 
 
 @njit
-def _grown(array: Array, size: int) -> Array:
-    """The array with room for `size` elements at least."""
-    if len(array) >= size:
-        return array
-    longer = np.empty(max(size, 2 * len(array)), array.dtype)
-    longer[: len(array)] = array
+def _room(size: int) -> tuple:
+    """Arrays for hypotheses: state, total score, symbol, parent, state one symbol before.
+
+    The parent is -1 at the first piece's start, -2 - h where a piece follows hypothesis h; the state before is -1
+    where that symbol was skipped or belongs to another piece.
+    """
+    return (
+        np.empty(size, np.int32),
+        np.empty(size, np.float64),
+        np.empty(size, np.int32),
+        np.empty(size, np.int64),
+        np.empty(size, np.int32),
+    )
+
+
+@njit
+def _grown(hypotheses: tuple, size: int) -> tuple:
+    """The hypotheses with room for `size` of them at least."""
+    n = len(hypotheses[0])
+    if n >= size:
+        return hypotheses
+    longer = _room(max(size, 2 * n))
+    longer[0][:n], longer[1][:n], longer[2][:n] = hypotheses[0], hypotheses[1], hypotheses[2]
+    longer[3][:n], longer[4][:n] = hypotheses[3], hypotheses[4]
     return longer
+
+
+@njit
+def _n_words(n_states: int, length: int) -> int:
+    """Words of 64 bits, a power of 2, with a bit for every n-th state: few of a path's states share one."""
+    words = 1
+    while 64 * words < min(n_states, 16 * length):
+        words *= 2
+    return words
+
+
+@njit
+def _best_of(total: Array, begin: int, end: int, best: float, best_id: int) -> tuple[float, int]:
+    """The best score and its hypothesis, of equal ones the first."""
+    for h in range(begin, end):
+        if total[h] > best:
+            best, best_id = total[h], h
+    return best, best_id
 
 
 @njit
@@ -255,8 +299,8 @@ def best_path(
     price : (N,) taken off the emissions; inf where the state must not be used
     links : start, target, score of `hmm.sparse.links.Links`
     gain : (N,) see `gains`
-    places : positions (N, 3), the states sorted by x, and their x
-    bend : (4,) see `_bend`
+    places : positions (N, 3), the states sorted by x, their x, and the states where a path may start
+    bend : (4,) see `bend_score`
     breaks : cost of leaving a piece and starting another one, and (2,) the reach: a piece may start within
         reach[0] + reach[1] * (symbols since the end of the one before)
     beam : hypotheses per symbol and state
@@ -266,147 +310,27 @@ def best_path(
     length, n_states, steps = len(symbols), emission.shape[1], links[0].shape[1] - 1
     break_cost, reach = breaks
     capacity = min(n_states * beam, width + beam)
-    # a bit for every n-th state: enough that few of a path's states share one
-    words = 1
-    while 64 * words < min(n_states, 16 * length) and once:
-        words *= 2
-    visited = np.zeros((steps + 1, capacity, words), np.uint64)
-    # all hypotheses, row after row; `parent` is -1 at the first piece's start, -2 - h where a piece follows h;
-    # `before` is the state one symbol before, -1 where that was skipped or belongs to another piece
-    state, total, symbol = np.empty(capacity, np.int32), np.empty(capacity, np.float64), np.empty(capacity, np.int32)
-    parent, before = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
+    visited = np.zeros((steps + 1, capacity, _n_words(n_states, length) if once else 1), np.uint64)
+    # all hypotheses, symbol after symbol
+    every = _room(capacity)
     first = np.zeros(length + 1, np.int64)
     scores, parents = np.full((n_states, beam), -np.inf), np.empty((n_states, beam), np.int64)
     touched = np.empty(n_states, np.int32)
-    rest: tuple = (0.0, -1, -1, 0, np.zeros(words, np.uint64))
+    rest: tuple = (0.0, -1, -1, 0, np.zeros(visited.shape[2], np.uint64))
     best, best_id = 0.0, -1
     for i in range(length):
         shown = (emission[symbols[i]], price)
-        n = _start_pieces(i, shown, gain, places, reach, rest, (state, parent), once, scores, parents, touched)
+        n = _start_pieces(i, shown, gain, places, reach, rest, every, once, scores, parents, touched)
         for k in range(1, min(steps, i) + 1):
-            row = (first[i - k], first[i - k + 1], state, total, visited[(i - k) % (steps + 1)], before, parent)
-            n = _extend(k, shown, links, places[0], bend, row, once, scores, parents, touched, n)
-        reached = np.sort(touched[:n])
+            row = (first[i - k], first[i - k + 1], visited[(i - k) % (steps + 1)])
+            n = _extend(k, shown, links, places[0], bend, row, every, once, scores, parents, touched, n)
+        reached = _in_order(touched[:n], scores)
         cutoff = _prune(scores, gain, reached, rest[0], break_cost, width)
-        room = first[i] + min(capacity, n * beam)
-        state, total, symbol = _grown(state, room), _grown(total, room), _grown(symbol, room)
-        parent, before = _grown(parent, room), _grown(before, room)
-        every = (state, total, symbol, parent, before)
+        every = _grown(every, first[i] + min(capacity, n * beam))
         first[i + 1] = _store(i, first[i], (reached, scores, parents), cutoff, every, first, visited, rest[4], once)
-        for h in range(first[i], first[i + 1]):
-            if total[h] > best:
-                best, best_id = total[h], h
+        state, total = every[:2]
+        best, best_id = _best_of(total, first[i], first[i + 1], best, best_id)
         if best_id >= first[i] and best - break_cost > rest[0]:
             bits = visited[i % (steps + 1), best_id - first[i]].copy()
             rest = (best - break_cost, best_id, np.int64(state[best_id]), i, bits)
-    path, opens = _trace_back(best_id, parent, state, symbol, length)
-    return path, opens, best
-
-
-@njit
-def _find_link(start: Array, target: Array, source: int, s: int, step: int) -> int:
-    """Index of the link from a state to another one `step` symbols later, -1 where there is none."""
-    if step < start.shape[1]:
-        for link in range(start[source, step - 1], start[source, step]):
-            if target[link] == s:
-                return link
-    return -1
-
-
-@njit
-def walk(
-    symbols: Array, state: Array, emission: Array, links: tuple, xyz: Array, bend: Array, break_cost: float
-) -> tuple[float, Array]:
-    """Score of a given path (L,), -1 where a symbol has no state, and where it has no link from the state before."""
-    start, target, link_score = links
-    total = 0.0
-    opens = np.zeros(len(state), np.bool_)
-    before, last, straight = -1, -1, False
-    for i in range(len(state)):
-        s = state[i]
-        if s < 0:
-            continue
-        total += emission[symbols[i], s]
-        if last < 0:
-            opens[i] = True
-        else:
-            found = _find_link(start, target, state[last], s, i - last)
-            if found < 0:
-                opens[i] = True
-                total -= break_cost
-                straight = False
-            else:
-                total += link_score[found]
-                if i - last == 1 and straight:
-                    total += _bend(xyz, state[before], s, bend)
-                straight = i - last == 1
-        before, last = last, i
-    return total, opens
-
-
-@njit
-def _joint(
-    head: Array,
-    last: int,
-    straight: bool,
-    tail: Array,
-    following: Array,
-    cut: int,
-    links: tuple,
-    xyz: Array,
-    bend: Array,
-    break_cost: float,
-) -> float:
-    """What the score of a path owes to joining head[:cut] and tail[cut:].
-
-    `last` is the last symbol with a state of the head, `straight` whether a link of one symbol ends there;
-    `following` (L + 1,) is the first symbol from each one on with a state of the tail.
-    """
-    start, target, link_score = links
-    here = following[cut]
-    if last < 0 or here == len(tail):
-        return 0.0
-    found = _find_link(start, target, head[last], tail[here], here - last)
-    if found < 0:
-        return -break_cost
-    total = link_score[found]
-    if here - last == 1:
-        if straight:
-            total += _bend(xyz, head[last - 1], tail[here], bend)
-        after = here + 1
-        if following[after] == after < len(tail) and _find_link(start, target, tail[here], tail[after], 1) >= 0:
-            total += _bend(xyz, head[last], tail[after], bend)
-    return total
-
-
-@njit
-def exchange(first: Array, second: Array, links: tuple, xyz: Array, bend: Array, break_cost: float) -> bool:
-    """Swap tails of two paths (L,) of the same symbols in place where that raises their total; whether any was."""
-    length = len(first)
-    start, target, _ = links
-    paths = (first, second)
-    following = np.full((2, length + 1), length)
-    for k in range(2):
-        for i in range(length - 1, -1, -1):
-            following[k, i] = i if paths[k][i] >= 0 else following[k, i + 1]
-    last, straight = np.array([-1, -1]), np.array([False, False])
-    swapped = False
-    for cut in range(length):
-        gain = 0.0
-        for k in range(2):
-            for j in range(2):
-                joint = _joint(
-                    paths[k], last[k], straight[k], paths[j], following[j], cut, links, xyz, bend, break_cost
-                )
-                gain += -joint if k == j else joint
-        if cut > 0 and gain > 1e-9:
-            swapped = True
-            for i in range(cut, length):
-                first[i], second[i] = second[i], first[i]
-                following[0, i], following[1, i] = following[1, i], following[0, i]
-        for k in range(2):
-            s = paths[k][cut]
-            if s >= 0:
-                linked = last[k] == cut - 1 and cut > 0 and _find_link(start, target, paths[k][cut - 1], s, 1) >= 0
-                last[k], straight[k] = cut, linked
-    return swapped
+    return (*_trace_back(best_id, every, length), best)

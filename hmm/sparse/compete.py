@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from hmm.sparse.decode import Decoder, Path
 from hmm.sparse.exchange import exchange_tails
 
+REPAIR_ROUND = 3
+"""From this round on, chains that have a place of their own are decoded from the surroundings of their path only."""
+
+REPAIR_SHARE = 0.8
+"""Share of a path's states that no other chain uses if the chain has a place of its own."""
+
 
 @dataclass(frozen=True)
 class Competition:
@@ -70,7 +76,9 @@ def decode_chains(
                 if number > 1 and (everywhere[used] <= 1).all():
                     continue
                 np.subtract.at(everywhere, used, 1)
-            path = paths[c] = decoder.decode(symbols, emission, once=False, price=history + present * everywhere)
+            near = _settled(path, everywhere) if path is not None and number >= REPAIR_ROUND else None
+            price = history + present * everywhere
+            path = paths[c] = decoder.decode(symbols, emission, once=False, price=price, near=near)
             np.add.at(everywhere, path.state[path.state >= 0], 1)
         contested = np.maximum(everywhere - 1, 0)
         if not contested.any():
@@ -110,6 +118,12 @@ def _close_in_turn(
         Path(state, decoder.opens(state), decoder.score(symbols, state, emission))
         for symbols, state in zip(chains, states, strict=True)
     ]
+
+
+def _settled(path: Path, others: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """States of a path if others use (N,) few of them: then it needs no other place, only repair."""
+    used = path.state[path.state >= 0]
+    return used if (others[used] == 0).sum() > REPAIR_SHARE * len(used) else None
 
 
 def _exchange_all(

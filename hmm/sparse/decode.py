@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.sparse._kernels import best_path, gains, walk
+from hmm.sparse._kernels import best_path, gains
+from hmm.sparse._path_kernels import walk
 from hmm.sparse.links import Links
 
 
@@ -55,7 +56,7 @@ class Decoder:
     beam : int
         Hypotheses per symbol and state.
     width : int
-        Hypotheses per symbol.
+        Hypotheses per symbol; as many as there are states if that is more, since a path may start at any.
     """
 
     links: Links
@@ -72,12 +73,14 @@ class Decoder:
         emission: NDArray[np.float64],
         once: bool = True,
         price: NDArray[np.float64] | None = None,
+        near: NDArray[np.int64] | None = None,
     ) -> Path:
         """Path of the best score found for symbols (L,) with emissions (symbols, N).
 
         An emission of -inf closes a state, and so does a price (N,) of inf; prices are taken off the emissions.
         Without `once`, a path may come back to a state after two or more others: a relaxed problem, for
-        which two hypotheses per symbol and state are enough.
+        which two hypotheses per symbol and state are enough. With `near`, a path starts at one of these states or
+        where a link leads from them, which saves looking at all others.
         """
         links, xyz, bend, break_cost = self.model
         state, opens, score = best_path(
@@ -86,17 +89,23 @@ class Decoder:
             np.zeros(len(self.xyz)) if price is None else price,
             links,
             self._gain,
-            (xyz, *self._by_x),
+            (xyz, *self._by_x, np.arange(len(xyz)) if near is None else self._around(near)),
             bend,
             (break_cost, np.array(self.reach, dtype=np.float64)),
             self.beam if once else min(self.beam, 2),
-            self.width,
+            max(self.width, len(self.xyz)),
             once,
         )
         return Path(state, opens, score)
 
+    def _around(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The states and those that links lead to from them, sorted."""
+        start, target = self.links.start, self.links.target
+        reached = [target[start[s, 0] : start[s, -1]] for s in states]
+        return np.unique(np.concatenate([states, *reached]))
+
     @cached_property
-    def model(self) -> tuple[tuple[NDArray[Any], ...], NDArray[np.float64], NDArray[np.float64], float]:
+    def model(self) -> tuple[Any, ...]:
         """Links (start, target, score), positions, bend and break cost as the kernels take them."""
         links = (self.links.start, self.links.target, self.links.score)
         return links, self.xyz, np.array(self.bend, dtype=np.float64), float(self.break_cost)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.sparse._kernels import exchange
+from hmm.sparse._path_kernels import exchange
 from hmm.sparse.decode import Decoder
 
 

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -209,3 +210,61 @@ def test_tails_are_exchanged_between_identical_chains():
     first, second = exchange_tails(two_tracks(), *crossed)
     assert first.tolist() == [0, 1, 2, 3]
     assert second.tolist() == [4, 5, 6, 7]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 6), st.booleans())
+def test_prices_are_taken_off_and_close(seed, length, once):
+    decoder, emission, rng = random_decoder(seed, 7, break_cost=1.0)
+    symbols = rng.integers(0, 3, length)
+    price = rng.choice([0.0, 0.4, np.inf], 7)
+    priced = decoder.decode(symbols, emission, once, price=price)
+    plain = decoder.decode(symbols, emission - price, once)
+    assert priced.state.tolist() == plain.state.tolist()
+    assert priced.score == plain.score
+    assert np.isfinite(price[priced.state[priced.state >= 0]]).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_a_path_starts_near_given_states(seed, length):
+    decoder, emission, rng = random_decoder(seed, 4, break_cost=1e6)
+    symbols = rng.integers(0, 3, length)
+    near = np.array([rng.integers(4)])
+    links = decoder.links
+    allowed = {*near.tolist(), *links.target[links.start[near[0], 0] : links.start[near[0], -1]].tolist()}
+    path = decoder.decode(symbols, emission, near=near)
+    starting = [p for p in all_paths(4, length) if p[p >= 0][0] in allowed]
+    assert path.score == pytest.approx(max(0.0, *(slow_score(decoder, symbols, p, emission)[0] for p in starting)))
+
+
+def plain_decoder(n_states, source, target, score):
+    links = links_from_pairs(n_states, 1, source, target, np.ones(len(source), int), score)
+    return Decoder(links, np.zeros((n_states, 3)), (0.0, 1.0, 0.0, 1.0), 1e6, (1e9, 0.0), beam=4)
+
+
+def test_a_path_in_a_large_model_enters_no_state_twice():
+    # circles of 20 states pay; visited sets have fewer bits than there are states
+    n_states, symbols = 3000, np.zeros(40, int)
+    ring, back = np.arange(n_states), np.arange(19, n_states, 20)
+    source, target = np.concatenate([ring, back]), np.concatenate([(ring + 1) % n_states, back - 19])
+    score = np.concatenate([np.zeros(n_states), np.full(len(back), 0.5)])
+    decoder, emission = plain_decoder(n_states, source, target, score), np.ones((1, n_states))
+    path, again = decoder.decode(symbols, emission), decoder.decode(symbols, emission, once=False)
+    placed = path.state[path.state >= 0]
+    assert len(set(placed.tolist())) == len(placed) >= 20
+    assert decoder.score(symbols, path.state, emission) == pytest.approx(path.score)
+    assert again.score > 40
+
+
+def test_states_that_share_a_bit_of_the_visited_sets_are_told_apart():
+    row = 1024 * np.arange(12)
+    decoder = plain_decoder(row[-1] + 1, row[:-1], row[1:], np.zeros(11))
+    emission = np.where(np.isin(np.arange(row[-1] + 1), row), 1.0, -1.0)[None]
+    assert decoder.decode(np.zeros(12, int), emission).state.tolist() == row.tolist()
+
+
+def test_more_equal_hypotheses_than_the_width_are_not_all_dropped():
+    source, target = np.nonzero(~np.eye(20, dtype=bool))
+    decoder = replace(plain_decoder(20, source, target, np.zeros(len(source))), width=1)
+    assert decoder.decode(np.zeros(5, int), np.ones((1, 20))).score == 5
