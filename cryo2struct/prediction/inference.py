@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryo2struct.density.tiles import Blend, Tiling
-from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import CELL_HEADS, Classifier, normalise_boxes, on_device
 from cryo2struct.objects import DensityMap, FloatArray, IntArray, Prediction
-from cryo2struct.prediction.device import arithmetic_type, is_out_of_memory
+from cryo2struct.prediction.batches import Batches
+from cryo2struct.prediction.device import arithmetic_type
 from cryo2struct.prediction.rotations import ROTATIONS, turn, turn_back, turn_vectors_back
 
 CELL = 2
@@ -69,47 +69,20 @@ def predict(
     network = on_device(network, device)
     # The value that surrounds the molecule fills what hangs over the box.
     fill = float(np.median(density.values))
-    done, size = 0, batch
-    while done < len(starts):
-        group = starts[done : done + size]
-        boxes = np.stack([tiling.cut(density.values, start, fill) for start in group])[:, None]
-        found = _forward_if_it_fits(network, boxes, rotations, device)
-        if found is None:
-            size = _halved(size, batch, tile)
-            warn(f"not enough memory for {batch} tiles at once: {size} from here on")
-            continue
-        atoms, heads = found
-        for number, start in enumerate(group):
-            voxels.add(atoms[number], start)
-            z, y, x = start
-            cells.add(heads[number], (z // CELL, y // CELL, x // CELL))
-        done += len(group)
-        progress(done, len(starts))
-    return _collect(density, voxels, cells)
+    remedy = "give --set prediction.batch=1, a smaller --set prediction.tile, or --device cpu"
+    batches = Batches(batch, f"tiles of {tile}^3 voxels", remedy, warn)
 
-
-def _halved(size: int, batch: int, tile: int) -> int:
-    """Half of `batch`, once."""
-    if size < batch or batch == 1:
-        raise ResourceError(
-            f"not enough memory for {size} tiles of {tile}^3 voxels at once: give --set prediction.batch=1, "
-            "a smaller --set prediction.tile, or --device cpu"
-        )
-    return batch // 2
-
-
-def _forward_if_it_fits(
-    network: Classifier, boxes: FloatArray, rotations: int, device: torch.device
-) -> tuple[FloatArray, FloatArray] | None:
-    """As `_forward`; None when memory ran out."""
-    try:
+    def look(part: slice) -> tuple[FloatArray, FloatArray]:
+        boxes = np.stack([tiling.cut(density.values, start, fill) for start in starts[part]])[:, None]
         return _forward(network, torch.from_numpy(boxes).to(device), rotations)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    return None
+
+    for part, found in batches.over(len(starts), look):
+        for start, atoms, heads in zip(starts[part], *found, strict=True):
+            voxels.add(atoms, start)
+            z, y, x = start
+            cells.add(heads, (z // CELL, y // CELL, x // CELL))
+        progress(part.stop, len(starts))
+    return _collect(density, voxels, cells)
 
 
 @torch.inference_mode()
