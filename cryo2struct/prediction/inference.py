@@ -57,14 +57,9 @@ def predict(
     ResourceError
         Memory runs out with batches of half the size as well.
     """
-    shape = density.values.shape
-    even = tuple(length + length % CELL for length in shape)
-    chosen = np.pad(occupied, [(0, e - s) for e, s in zip(even, shape, strict=True)])
-    cell_chosen = np.asarray(chosen.reshape(even[0] // 2, 2, even[1] // 2, 2, even[2] // 2, 2).any(axis=(1, 3, 5)))
-    tiling = Tiling(shape, tile, overlap, multiple=CELL)
-    cell_tiling = tiling.coarser(CELL)
+    tiling = Tiling(density.values.shape, tile, overlap, multiple=CELL)
     voxels = Blend(tiling, occupied, 4)
-    cells = Blend(cell_tiling, cell_chosen, sum(CELL_HEADS.values()))
+    cells = Blend(tiling.coarser(CELL), _cells_of(occupied), sum(CELL_HEADS.values()))
     starts = tiling.starts(occupied)
     network = on_device(network, device)
     # The value that surrounds the molecule fills what hangs over the box.
@@ -83,6 +78,13 @@ def predict(
             cells.add(heads, (z // CELL, y // CELL, x // CELL))
         progress(part.stop, len(starts))
     return _collect(density, voxels, cells)
+
+
+def _cells_of(occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells with an occupied voxel; those at the end may hang over the box."""
+    z, y, x = (-(-length // CELL) for length in occupied.shape)
+    even = np.pad(occupied, [(0, length % CELL) for length in occupied.shape])
+    return np.asarray(even.reshape(z, CELL, y, CELL, x, CELL).any(axis=(1, 3, 5)))
 
 
 @torch.inference_mode()
