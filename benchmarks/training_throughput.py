@@ -20,9 +20,10 @@ import torch
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.settings import data_path
+from cryo2struct.training.configuration import read_config
 from cryo2struct.training.crops import CropStream, simulate
 from cryo2struct.training.processes import Place
-from cryo2struct.training.run import Trainer, read_config
+from cryo2struct.training.run import Trainer
 
 
 def least_seconds(action: Callable[[int], Any], count: int) -> float:

@@ -265,7 +265,9 @@ def predict_and_pick(
         mirror = True
     record.counts["mirrored"] = mirror
     with record.step("look at residues"):
-        sharpening, sharp = surest_sharpening(resampled, candidates, residue_network, settings.residues, device=device)
+        sharpening, sharp = surest_sharpening(
+            resampled, candidates, residue_network, settings.residues, device=device, warn=record.warn
+        )
         record.counts["sharpening"] = sharpening
         candidates = refine_candidates(
             sharp,
@@ -274,6 +276,7 @@ def predict_and_pick(
             settings.residues,
             device=device,
             progress=lambda done, total: record.progress("look at residues", done, total),
+            warn=record.warn,
         )
     record.counts["candidates"] = len(candidates)
     if len(candidates) == 0:

@@ -100,7 +100,7 @@ class SequenceSettings(_Group):
     features: str = Field(
         pattern=r"^(none|builtin|esm2_t\d+_\w+)$", description="none, builtin, or an ESM-2 model such as esm2_t6_8M"
     )
-    esm_weights: Path | None = Field(None, description="file of the ESM-2 model, .pt")
+    esm_weights: Path | None = Field(None, description="file of the ESM-2 model, .pt; download: fair-esm's own")
     weight: float = Field(ge=0, description="calibration: factor on the head's correction of the log types")
     head: Path | None = Field(None, description="folder of an exported sequence head; the shipped one when absent")
 

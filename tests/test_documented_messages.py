@@ -1,4 +1,4 @@
-"""docs/inputs.md lists every line that the readers of maps, masks and sequences can say."""
+"""docs/inputs.md lists every line that the readers of maps, masks, sequences and candidates can say."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-READERS = ["io/maps", "io/map_header", "io/streams", "io/sequences", "preflight"]
+READERS = ["io/maps", "io/map_header", "io/streams", "io/sequences", "io/candidates", "preflight"]
 PUNCTUATION = " :;,(')"
 EXCEPTIONS = {"InputError", "UsageError", "NothingToBuildError"}
 DOCUMENTED = (ROOT / "docs" / "inputs.md").read_text(encoding="utf-8")

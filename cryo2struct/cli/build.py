@@ -38,7 +38,9 @@ def build(
             metavar="none|builtin|esm2_...", help="Let candidates see the sequences; ESM-2 needs its weights."
         ),
     ] = None,
-    esm_weights: Annotated[Path | None, typer.Option(help="File of the ESM-2 model, .pt.")] = None,
+    esm_weights: Annotated[
+        Path | None, typer.Option(metavar="PATH|download", help="File of the ESM-2 model, .pt, or: fetch fair-esm's.")
+    ] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Leave the predictions as maps, as classify --maps.")] = False,
     force: Annotated[bool, typer.Option(help="Replace an earlier run in the output folder.")] = False,
     job: Annotated[
@@ -93,12 +95,13 @@ def run(
     from cryo2struct.errors import NoCandidatesError
     from cryo2struct.io.outputs import check_folder, prepare_folder, write_text
     from cryo2struct.io.sequences import read_sequences
+    from cryo2struct.networks.esm2_files import weights_file
     from cryo2struct.record import Recorder, save_record
 
     record = Recorder(say=control.polled(console.say), progress=control.polled(console.progress))
     inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
     if settings.sequence.esm_weights is not None and settings.sequence.features not in ("none", "builtin"):
-        inputs["esm_weights"] = settings.sequence.esm_weights
+        inputs["esm_weights"] = weights_file(settings.sequence.features, settings.sequence.esm_weights)
     check_folder(folder, force, inputs.values())
     with record.step("read"):
         sequences, warnings = read_sequences(fasta, copies)

@@ -34,6 +34,10 @@ AT_CA: Columns = {
 def evaluate_classifier(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="List of maps, .csv: docs/evaluate-classifier.md.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--reliability", metavar="FILE", help="Draw predicted against observed shares, .png."),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Weights; those of the package when absent."),
@@ -54,23 +58,28 @@ def evaluate_classifier(
     from cryo2struct.settings import data_path
     from cryo2struct.training.evaluate_index import evaluate_index, mean_figures
     from cryo2struct.training.map_index import read_index
+    from cryo2struct.training.plot import start_figure
+    from cryo2struct.training.reliability import draw, reliability
 
     settings = common.collect_settings(config, change, device=device, threads=threads)
-    if json_file is not None:
-        refuse_inputs([json_file], [index])
+    refuse_inputs([path for path in (json_file, picture) if path is not None], [index])
+    figure = start_figure(picture, 8, 4) if picture is not None else None  # refused now rather than after hours
     rows = read_index(index)
     chosen = choose_device(settings.device, settings.threads)
     networks = load_networks(weights or data_path("weights"), settings)
     with common.Console() as console:
         maps = list(evaluate_index(rows, networks, settings, chosen, console.say))
     means = mean_figures(maps)
+    found = reliability([one.answers for one in maps if one.answers])
     figures = [one.values for one in maps]
     Console().print(_table("C-alpha candidates: recall (R) and precision (P)", PLACES, figures, means))
     if any(row.model for row in rows):
         Console().print(_table("at the C-alphas of the models", AT_CA, figures, means))
     if json_file is not None:
-        content = {"maps": figures, "means": means}
+        content = {"maps": figures, "means": means, "reliability": found}
         write_text(json_file, json.dumps(content, indent=1) + "\n")
+    if figure is not None and picture is not None:
+        draw(figure, found, picture)
 
 
 def _table(title: str, columns: Columns, maps: list[dict[str, Any]], means: list[dict[str, Any]]) -> Table:

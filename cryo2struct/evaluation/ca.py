@@ -87,13 +87,7 @@ def score_ca(
     candidates = points_of(found)
     residues, reference = ca_residues(target)
     excluded = np.array([key in exclude for key in residues], dtype=np.bool_)
-    considered = np.ones(len(candidates), dtype=np.bool_)
-    if near_model is not None:
-        considered &= _distances(candidates.xyz, heavy_atoms(target)) <= near_model
-    if context is not None:
-        to_target = _distances(candidates.xyz, reference.xyz)
-        to_context = _distances(candidates.xyz, ca_points(context).xyz)
-        considered &= (to_target <= NEIGHBOURHOOD) | (to_target <= to_context)
+    considered = _considered(candidates, target, reference, near_model, context)
     candidates = Points(candidates.xyz[considered], candidates.types[considered])
     pairs, lengths = pair_points(candidates, reference, max(DISTANCES))
     near_excluded = _nearest_is_excluded(candidates.xyz, reference.xyz, excluded)
@@ -101,6 +95,33 @@ def score_ca(
         distance: _score(candidates, reference, pairs[lengths <= distance], excluded, near_excluded)
         for distance in DISTANCES
     }
+
+
+def judged_candidates(
+    found: Candidates,
+    target: gemmi.Structure,
+    distance: float,
+    *,
+    near_model: float | None = None,
+    context: gemmi.Structure | None = None,
+    exclude: Collection[ResidueKey] = frozenset(),
+) -> tuple[IntArray, IntArray]:
+    """Candidates that count in the scores at a distance, and those that are right; parameters as of `score_ca`.
+
+    Returns
+    -------
+    counted : (K,) candidates
+    pairs : (P, 2) candidate, C-alpha of the target; recall and precision are P by C-alphas and P by K
+    """
+    candidates = points_of(found)
+    residues, reference = ca_residues(target)
+    excluded = np.array([key in exclude for key in residues], dtype=np.bool_)
+    rows = np.flatnonzero(_considered(candidates, target, reference, near_model, context))
+    candidates = Points(candidates.xyz[rows], candidates.types[rows])
+    pairs, _ = pair_points(candidates, reference, distance)
+    near_excluded = _nearest_is_excluded(candidates.xyz, reference.xyz, excluded)
+    ignored, pairs = _without_excluded(pairs, excluded, near_excluded)
+    return rows[~ignored], np.column_stack([rows[pairs[:, 0]], pairs[:, 1]])
 
 
 def points_of(found: gemmi.Structure | Candidates) -> Points:
@@ -208,9 +229,7 @@ def _score(
     excluded: NDArray[np.bool_],
     near_excluded: NDArray[np.bool_],
 ) -> CaScore:
-    ignored = near_excluded.copy()
-    ignored[pairs[:, 0]] = excluded[pairs[:, 1]]
-    pairs = pairs[~excluded[pairs[:, 1]]]
+    ignored, pairs = _without_excluded(pairs, excluded, near_excluded)
     i, j = pairs.T
     number, n_candidates, n_reference = len(pairs), int((~ignored).sum()), int((~excluded).sum())
     squares = ((candidates.xyz[i] - reference.xyz[j]) ** 2).sum(axis=1)
@@ -222,6 +241,33 @@ def _score(
         rmsd=float(np.sqrt(squares.mean())) if number else None,
         type_match=float(same.mean()) if number else None,
     )
+
+
+def _considered(
+    candidates: Points,
+    target: gemmi.Structure,
+    reference: Points,
+    near_model: float | None,
+    context: gemmi.Structure | None,
+) -> NDArray[np.bool_]:
+    """Candidates (N,) that are near the target and not of its context, see `score_ca`."""
+    considered = np.ones(len(candidates), dtype=np.bool_)
+    if near_model is not None:
+        considered &= _distances(candidates.xyz, heavy_atoms(target)) <= near_model
+    if context is not None:
+        to_target = _distances(candidates.xyz, reference.xyz)
+        to_context = _distances(candidates.xyz, ca_points(context).xyz)
+        considered &= (to_target <= NEIGHBOURHOOD) | (to_target <= to_context)
+    return considered
+
+
+def _without_excluded(
+    pairs: IntArray, excluded: NDArray[np.bool_], near_excluded: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], IntArray]:
+    """Candidates (N,) that leave with the excluded residues, and the pairs that stay."""
+    ignored = near_excluded.copy()
+    ignored[pairs[:, 0]] = excluded[pairs[:, 1]]
+    return ignored, pairs[~excluded[pairs[:, 1]]]
 
 
 def _nearest_is_excluded(xyz: FloatArray, reference: FloatArray, excluded: NDArray[np.bool_]) -> NDArray[np.bool_]:

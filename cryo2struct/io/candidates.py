@@ -36,7 +36,12 @@ TRACE_FIELDS: Columns = {
     **dict.fromkeys(("confidence", "place_prob", "register_prob"), 0),
 }
 MAY_BE_UNKNOWN = ("n_xyz", "c_xyz")
+DISTRIBUTIONS = ("aa_prob", "ss_prob")
+DIRECTIONS = ("next_vec", "prev_vec")
 PROBABILITY_SLACK = 1e-3  # rounding of float16
+SUM_SLACK = 0.02  # of 20 such values
+LONGEST_DIRECTION = 1.01
+FARTHEST = 1e6  # angstrom; maps are smaller
 
 
 def read_candidates(path: str | os.PathLike[str]) -> Candidates:
@@ -45,9 +50,20 @@ def read_candidates(path: str | os.PathLike[str]) -> Candidates:
     Raises
     ------
     InputError
-        An array is missing, of the wrong shape, not finite, or no probability where it should be one.
+        An array is missing, of the wrong shape, not finite, or holds no probabilities, directions or coordinates where
+        it should.
     """
-    arrays = _load(os.fspath(path), CANDIDATE_FIELDS, OPTIONAL_FIELDS)
+    name = os.fspath(path)
+    arrays = _load(name, CANDIDATE_FIELDS, OPTIONAL_FIELDS)
+    for field in DISTRIBUTIONS:
+        sums = arrays[field].sum(axis=1, dtype=np.float64) if field in arrays else np.ones(0)
+        if (wrong := np.flatnonzero(np.abs(sums - 1) > SUM_SLACK)).size:
+            found = f"{sums[wrong[0]]:.4g} in row {wrong[0]}"
+            raise InputError(f"{name}: {field} sums to {found}; probabilities that sum to 1 are needed")
+    for field in DIRECTIONS:
+        longest = np.hypot.reduce(arrays[field], axis=1).max(initial=0) if field in arrays else 0
+        if longest > LONGEST_DIRECTION:
+            raise InputError(f"{name}: {field} has a vector of length {longest:.4g}; unit vectors are needed")
     return Candidates(**arrays)
 
 
@@ -119,10 +135,19 @@ def _load(path: str, required: Columns, optional: Columns) -> dict[str, NDArray[
     rows = arrays["xyz"].shape[:1]
     for field, values in arrays.items():
         _check(path, field, values, rows, {**required, **optional}[field])
-    return {
-        field: values if field in TRACE_INTEGERS or values.dtype.kind == "f" else values.astype(np.float64)
-        for field, values in arrays.items()
-    }
+    return {field: _plain(field, values) for field, values in arrays.items()}
+
+
+def _plain(field: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Floating-point numbers but for what counts; probabilities without what rounding has put outside of 0 to 1."""
+    if field in TRACE_INTEGERS:
+        return values
+    values = values if values.dtype.kind == "f" else values.astype(np.float64)
+    return np.clip(values, 0, 1) if _is_probability(field) else values
+
+
+def _is_probability(field: str) -> bool:
+    return field.endswith("_prob") or field == "confidence"
 
 
 def _check(path: str, field: str, values: NDArray[Any], rows: tuple[int, ...], columns: int | None) -> None:
@@ -137,8 +162,8 @@ def _check(path: str, field: str, values: NDArray[Any], rows: tuple[int, ...], c
     bad = int(np.count_nonzero(~np.isfinite(known)))
     if bad:
         raise InputError(f"{path}: {field} has {bad} values that are NaN or infinite; remove those rows")
-    probability = field.endswith("_prob") or field == "confidence"
-    if probability and values.size and not -PROBABILITY_SLACK <= values.min() <= values.max() <= 1 + PROBABILITY_SLACK:
-        raise InputError(
-            f"{path}: {field} runs from {values.min():.4g} to {values.max():.4g}; probabilities 0 to 1 are needed"
-        )
+    if field.endswith("xyz") and known.size and np.abs(known).max() > FARTHEST:
+        raise InputError(f"{path}: {field} reaches {np.abs(known).max():.4g}; coordinates in A are needed")
+    least, most = (values.min(), values.max()) if _is_probability(field) and values.size else (0, 1)
+    if least < -PROBABILITY_SLACK or most > 1 + PROBABILITY_SLACK:
+        raise InputError(f"{path}: {field} runs from {least:.4g} to {most:.4g}; probabilities 0 to 1 are needed")

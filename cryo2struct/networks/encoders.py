@@ -1,4 +1,4 @@
-"""Encoders of sequences: the built-in one, and ESM-2 through fair-esm from a local file."""
+"""Encoders of sequences: the built-in one, and ESM-2 through fair-esm."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import hashlib
 import os
 import pickle
 import re
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cryo2struct.errors import ResourceError
+from cryo2struct.networks.esm2_files import ADDRESS, DOWNLOAD, weights_file
 from cryo2struct.networks.sequence import BUILTIN, encode_builtin
 
 Encoder = Callable[[str], Tensor]
@@ -39,6 +42,8 @@ def open_encoder(
 ) -> Encoder:
     """The encoder `name`: `BUILTIN`, or an ESM-2 model such as esm2_t6_8M whose file is `weights`.
 
+    With `DOWNLOAD` instead of a file, fair-esm's own is fetched, unless the user's cache folder has it.
+
     Embeddings of an ESM-2 model come behind those of the built-in encoder.
 
     `warn` is called with a line when embeddings cannot be kept.
@@ -46,13 +51,19 @@ def open_encoder(
     Raises
     ------
     ResourceError
-        See `Esm2Encoder`; also when an ESM-2 model is asked for without a file.
+        See `Esm2Encoder` and `fetch_esm2`; also when an ESM-2 model is asked for without a file.
     """
     if name == BUILTIN:
         return encode_builtin
     if weights is None:
-        raise ResourceError(f"sequence features {name}: no weights given: name the file with --esm-weights PATH")
-    model = Esm2Encoder(name, Path(weights), warn)
+        raise ResourceError(
+            f"sequence features {name}: no weights given: name the file with --esm-weights PATH, or fetch it "
+            f"with --esm-weights {DOWNLOAD}"
+        )
+    path = weights_file(name, weights)
+    if str(weights) == DOWNLOAD and not path.is_file():
+        fetch_esm2(name, path)
+    model = Esm2Encoder(name, path, warn)
     return partial(_behind_builtin, model)  # can be sent to the processes that draw training sets
 
 
@@ -146,6 +157,43 @@ def window_starts(length: int) -> list[int]:
     return [round(number * (length - WINDOW) / (count - 1)) for number in range(count)]
 
 
+def fetch_esm2(name: str, path: Path) -> None:
+    """Fetch fair-esm's own file of an ESM-2 model; it gets its name once it can be read.
+
+    Raises
+    ------
+    ResourceError
+        fair-esm is not installed, the file cannot be fetched or kept, or what came is not that model.
+    """
+    _fair_esm()  # before much is fetched
+    address = ADDRESS + path.name
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(temporary), progress=sys.stderr.isatty())
+        read_esm2(name, temporary)
+        temporary.replace(path)
+    except (OSError, HTTPException) as error:
+        raise ResourceError(
+            f"{address}: cannot be fetched into {path.parent} ({error}): fetch it on another machine and give it with "
+            "--esm-weights PATH"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _fair_esm() -> Callable[..., tuple[Any, Any]]:
+    """fair-esm's function that makes a model of the content of a file."""
+    try:
+        from esm.pretrained import load_model_and_alphabet_core
+    except ImportError as error:
+        raise ResourceError(
+            "sequence features: fair-esm is not installed: pip install 'cryo2struct[esm]', or use builtin"
+        ) from error
+    return cast(Callable[..., tuple[Any, Any]], load_model_and_alphabet_core)
+
+
 def read_esm2(name: str, weights: Path) -> tuple[Any, Any]:
     """The ESM-2 model of a local file in fair-esm's format, and its alphabet.
 
@@ -156,12 +204,7 @@ def read_esm2(name: str, weights: Path) -> tuple[Any, Any]:
     ResourceError
         See `Esm2Encoder`.
     """
-    try:
-        from esm.pretrained import load_model_and_alphabet_core
-    except ImportError as error:
-        raise ResourceError(
-            "sequence features: fair-esm is not installed: pip install 'cryo2struct[esm]', or use builtin"
-        ) from error
+    load_model_and_alphabet_core = _fair_esm()
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             data = torch.load(weights, map_location="cpu", weights_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig
-from cryo2struct.networks.manifest import MANIFEST, load_entry
+from cryo2struct.networks.manifest import MANIFEST, REMEDY, load_entry, read_manifest
 from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
 from cryo2struct.networks.sequence import SequenceConfig, SequenceHead
 
 AnyNetwork = TypeVar("AnyNetwork", bound=torch.nn.Module)
+AnyConfig = TypeVar("AnyConfig")
 
 
 def save_weights(folder: Path, name: str, state: dict[str, Tensor], description: dict[str, Any]) -> Path:
@@ -32,7 +34,7 @@ def save_weights(folder: Path, name: str, state: dict[str, Tensor], description:
     temporary.chmod(0o644)  # safetensors makes it readable by its owner alone
     temporary.replace(path)
     manifest = folder / MANIFEST
-    entries = json.loads(manifest.read_text()) if manifest.exists() else {}
+    entries = read_manifest(manifest) if manifest.exists() else {}
     entries[name] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **description}
     manifest.with_suffix(".tmp").write_text(json.dumps(entries, indent=1) + "\n")
     manifest.with_suffix(".tmp").replace(manifest)
@@ -48,23 +50,29 @@ def load_classifier(folder: Path, name: str = "classifier") -> tuple[Classifier,
         See `load_entry`; also when the weights do not fit the stored configuration.
     """
     entry = load_entry(folder, name)
-    values = dict(entry["config"])
-    network = Classifier(ClassifierConfig(**{**values, "widths": tuple(values["widths"])}))
-    return _filled(network, folder / entry["file"]), entry
+    return _filled(Classifier(_configured(ClassifierConfig, entry, folder)), folder / entry["file"]), entry
 
 
 def load_residue_network(folder: Path, name: str = "residues") -> tuple[ResidueNetwork, dict[str, Any]]:
     """The residue network with the stored weights; see `load_classifier`."""
     entry = load_entry(folder, name)
-    values = dict(entry["config"])
-    network = ResidueNetwork(ResidueConfig(**{**values, "widths": tuple(values["widths"])}))
-    return _filled(network, folder / entry["file"]), entry
+    return _filled(ResidueNetwork(_configured(ResidueConfig, entry, folder)), folder / entry["file"]), entry
 
 
 def load_sequence_head(folder: Path, name: str = "sequence") -> tuple[SequenceHead, dict[str, Any]]:
     """The sequence head with the stored weights; see `load_classifier`."""
     entry = load_entry(folder, name)
-    return _filled(SequenceHead(SequenceConfig(**entry["config"])), folder / entry["file"]), entry
+    return _filled(SequenceHead(_configured(SequenceConfig, entry, folder)), folder / entry["file"]), entry
+
+
+def _configured(kind: Callable[..., AnyConfig], entry: dict[str, Any], folder: Path) -> AnyConfig:
+    """The network's configuration as the manifest has it; lists, which JSON knows instead of tuples, become tuples."""
+    try:
+        return kind(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in entry["config"].items()}
+        )
+    except (TypeError, AttributeError) as error:
+        raise ResourceError(f"{folder / MANIFEST}: {entry['file']}: config is of another network: {REMEDY}") from error
 
 
 def _filled(network: AnyNetwork, path: Path) -> AnyNetwork:

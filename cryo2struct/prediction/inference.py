@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryo2struct.density.tiles import Blend, Tiling
-from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import CELL_HEADS, Classifier, normalise_boxes, on_device
 from cryo2struct.objects import DensityMap, FloatArray, IntArray, Prediction
-from cryo2struct.prediction.device import arithmetic_type, is_out_of_memory
+from cryo2struct.prediction.batches import Batches
+from cryo2struct.prediction.device import arithmetic_type
 from cryo2struct.prediction.rotations import ROTATIONS, turn, turn_back, turn_vectors_back
 
 CELL = 2
@@ -57,59 +57,34 @@ def predict(
     ResourceError
         Memory runs out with batches of half the size as well.
     """
-    shape = density.values.shape
-    even = tuple(length + length % CELL for length in shape)
-    chosen = np.pad(occupied, [(0, e - s) for e, s in zip(even, shape, strict=True)])
-    cell_chosen = np.asarray(chosen.reshape(even[0] // 2, 2, even[1] // 2, 2, even[2] // 2, 2).any(axis=(1, 3, 5)))
-    tiling = Tiling(shape, tile, overlap, multiple=CELL)
-    cell_tiling = tiling.coarser(CELL)
+    tiling = Tiling(density.values.shape, tile, overlap, multiple=CELL)
     voxels = Blend(tiling, occupied, 4)
-    cells = Blend(cell_tiling, cell_chosen, sum(CELL_HEADS.values()))
+    cells = Blend(tiling.coarser(CELL), _cells_of(occupied), sum(CELL_HEADS.values()))
     starts = tiling.starts(occupied)
     network = on_device(network, device)
     # The value that surrounds the molecule fills what hangs over the box.
     fill = float(np.median(density.values))
-    done, size = 0, batch
-    while done < len(starts):
-        group = starts[done : done + size]
-        boxes = np.stack([tiling.cut(density.values, start, fill) for start in group])[:, None]
-        found = _forward_if_it_fits(network, boxes, rotations, device)
-        if found is None:
-            size = _halved(size, batch, tile)
-            warn(f"not enough memory for {batch} tiles at once: {size} from here on")
-            continue
-        atoms, heads = found
-        for number, start in enumerate(group):
-            voxels.add(atoms[number], start)
+    remedy = "give --set prediction.batch=1, a smaller --set prediction.tile, or --device cpu"
+    batches = Batches(batch, f"tiles of {tile}^3 voxels", remedy, warn)
+
+    def look(part: slice) -> tuple[FloatArray, FloatArray]:
+        boxes = np.stack([tiling.cut(density.values, start, fill) for start in starts[part]])[:, None]
+        return _forward(network, torch.from_numpy(boxes).to(device), rotations)
+
+    for part, found in batches.over(len(starts), look):
+        for start, atoms, heads in zip(starts[part], *found, strict=True):
+            voxels.add(atoms, start)
             z, y, x = start
-            cells.add(heads[number], (z // CELL, y // CELL, x // CELL))
-        done += len(group)
-        progress(done, len(starts))
+            cells.add(heads, (z // CELL, y // CELL, x // CELL))
+        progress(part.stop, len(starts))
     return _collect(density, voxels, cells)
 
 
-def _halved(size: int, batch: int, tile: int) -> int:
-    """Half of `batch`, once."""
-    if size < batch or batch == 1:
-        raise ResourceError(
-            f"not enough memory for {size} tiles of {tile}^3 voxels at once: give --set prediction.batch=1, "
-            "a smaller --set prediction.tile, or --device cpu"
-        )
-    return batch // 2
-
-
-def _forward_if_it_fits(
-    network: Classifier, boxes: FloatArray, rotations: int, device: torch.device
-) -> tuple[FloatArray, FloatArray] | None:
-    """As `_forward`; None when memory ran out."""
-    try:
-        return _forward(network, torch.from_numpy(boxes).to(device), rotations)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    return None
+def _cells_of(occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells with an occupied voxel; those at the end may hang over the box."""
+    z, y, x = (-(-length // CELL) for length in occupied.shape)
+    even = np.pad(occupied, [(0, length % CELL) for length in occupied.shape])
+    return np.asarray(even.reshape(z, CELL, y, CELL, x, CELL).any(axis=(1, 3, 5)))
 
 
 @torch.inference_mode()

@@ -15,6 +15,7 @@ from torch.nn import functional
 from cryo2struct.density.fourier import sharpen
 from cryo2struct.networks.residue import NOTHING, ResidueNetwork, residue_frames, sample_patches
 from cryo2struct.objects import Candidates, DensityMap, FloatArray, IntArray
+from cryo2struct.prediction.batches import Batches
 from cryo2struct.prediction.device import arithmetic_type
 from cryo2struct.settings import ResidueSettings
 
@@ -56,6 +57,7 @@ def refine_candidates(
     *,
     device: torch.device,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Candidates:
     """Candidates with the residue network's types, secondary structure, directions, positions and backbone atoms.
 
@@ -74,21 +76,28 @@ def refine_candidates(
     settings : ResidueSettings
     device : torch.device
     progress : called with rounds done and rounds in all
+    warn : called with one line when memory ran out and smaller batches are taken
+
+    Raises
+    ------
+    ResourceError
+        Memory runs out with batches of half the size as well.
     """
     if len(candidates) == 0:
         return candidates
     network = network.to(device)
     values, position, spacing = _on_device(density, candidates, device)
+    batches = _batches(settings, warn)
     owner, after, before = suggested_frames(candidates, settings.pairs)
     rows = torch.from_numpy(owner).to(device)
     axes = residue_frames(*(torch.from_numpy(v.astype(np.float32)).to(device) for v in (after, before)))
-    seen = _look(network, values, rows, position[rows], axes, spacing, settings.batch)
+    seen = _look(network, values, rows, position[rows], axes, spacing, batches)
     for number in range(settings.rounds):
         progress(number + 1, settings.rounds + 1)
         best = seen.chosen(_likely(seen, len(candidates), settings.kept))
         moved = best.centre + best.outward("ca") / spacing
         axes = residue_frames(best.outward("next"), best.outward("prev"))
-        seen = _look(network, values, best.candidate, moved, axes, spacing, settings.batch)
+        seen = _look(network, values, best.candidate, moved, axes, spacing, batches)
     progress(settings.rounds + 1, settings.rounds + 1)
     return _joined(density, candidates, seen, spacing, settings)
 
@@ -100,6 +109,7 @@ def surest_sharpening(
     settings: ResidueSettings,
     *,
     device: torch.device,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> tuple[float, DensityMap]:
     """The B factor of `settings.sharpening` that makes the types of the candidates surest, and the map it makes.
 
@@ -113,13 +123,14 @@ def surest_sharpening(
     axes = residue_frames(*(torch.from_numpy(v[keep].astype(np.float32)).to(device) for v in (after, before)))
     rows = torch.from_numpy(owner[keep]).to(device)
     network = network.to(device)
+    batches = _batches(settings, warn)
     best = (np.inf, 0.0, density)
     for b_factor in settings.sharpening:
         changed = density
         if b_factor != 0:
             changed = replace(density, values=sharpen(density.values, density.frame.voxel, b_factor))
         values, centre, spacing = _on_device(changed, candidates, device)
-        seen = _look(network, values, rows, centre[rows], axes, spacing, settings.batch)
+        seen = _look(network, values, rows, centre[rows], axes, spacing, batches)
         types = seen.chosen(_likely(seen, len(candidates), 1)).heads["aa"]
         entropy = float(-(types * torch.log(types + 1e-6)).sum(dim=1).mean())
         best = min(best, (entropy, b_factor, changed), key=lambda found: found[0])
@@ -166,18 +177,29 @@ def suggested_frames(candidates: Candidates, pairs: int) -> tuple[IntArray, Floa
     return np.array(owner), after, before
 
 
+def _batches(settings: ResidueSettings, warn: Callable[[str], None]) -> Batches:
+    return Batches(settings.batch, "residue frames", "give a smaller --set residues.batch, or --device cpu", warn)
+
+
 @torch.inference_mode()
 def _look(
-    network: ResidueNetwork, values: Tensor, rows: Tensor, centre: Tensor, axes: Tensor, spacing: float, batch: int
+    network: ResidueNetwork,
+    values: Tensor,
+    rows: Tensor,
+    centre: Tensor,
+    axes: Tensor,
+    spacing: float,
+    batches: Batches,
 ) -> _Frames:
     """The network on all frames; probabilities instead of logits, unit vectors."""
     dtype = arithmetic_type(values.device)
-    parts = []
-    for first in range(0, len(rows), batch):
-        chosen = slice(first, first + batch)
-        patches = sample_patches(values, centre[chosen], axes[chosen], spacing)
+
+    def look(part: slice) -> dict[str, Tensor]:
+        patches = sample_patches(values, centre[part], axes[part], spacing)
         with torch.autocast(values.device.type, dtype=dtype, enabled=dtype != torch.float32):
-            parts.append(network(patches))
+            return network(patches)
+
+    parts = [found for _, found in batches.over(len(rows), look)]
     heads = {name: torch.cat([part[name].float() for part in parts]) for name in parts[0]}
     for name in ("aa", "ss", "frame"):
         heads[name] = heads[name].softmax(dim=1)

@@ -53,7 +53,7 @@ def trace_reference(candidates: Candidates, sequences: Sequences, sd_factor: flo
     Raises
     ------
     NothingToBuildError
-        No candidates.
+        No candidates, or no residue of known type.
     InputError
         Fewer candidates than residues, or no protein sequence.
     """
@@ -66,6 +66,10 @@ def trace_reference(candidates: Candidates, sequences: Sequences, sd_factor: flo
     to_published = np.array([PUBLISHED_ORDER.index(letter) for letter in AMINO_ACIDS])
     symbols = [to_published[chain.types[rows]] for chain, rows in zip(chains, known, strict=True)]
     n_residues = sum(map(len, symbols))
+    if n_residues == 0:
+        raise NothingToBuildError(
+            "sequences: every residue is X; the reference mode leaves those out: use the default mode"
+        )
     if len(candidates) < n_residues:
         raise InputError(
             f"candidates: {len(candidates)} for {n_residues} residues, and the reference mode places every residue; "

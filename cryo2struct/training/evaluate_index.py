@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,16 @@ from scipy.spatial import cKDTree
 from cryo2struct import preflight
 from cryo2struct.density.resample import resample
 from cryo2struct.errors import Cryo2StructError, InputError
-from cryo2struct.evaluation.ca import Points, ResidueKey, ca_residues, pair_points, parse_exclude, points_of, score_ca
+from cryo2struct.evaluation.ca import (
+    Points,
+    ResidueKey,
+    ca_residues,
+    judged_candidates,
+    pair_points,
+    parse_exclude,
+    points_of,
+    score_ca,
+)
 from cryo2struct.evaluation.dssp import UNKNOWN, backbone_of, secondary_structure
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import read_structure
@@ -36,6 +45,7 @@ from cryo2struct.prediction.inference import CELL
 from cryo2struct.settings import Settings
 from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
 from cryo2struct.training.map_index import MapRow
+from cryo2struct.training.reliability import Answers, judge
 
 PAIRED = 2.0
 """A candidate speaks for a modelled C-alpha within so many angstrom."""
@@ -62,10 +72,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class MapFigures:
-    """Figures of one map: `values` by name, None where they are 0 / 0; `typed` residues are behind the types."""
+    """Figures of one map: `values` by name, None where they are 0 / 0; `typed` residues are behind the types.
+
+    `answers` are what `reliability` bins; none without a model.
+    """
 
     values: dict[str, Any]
     typed: int
+    answers: dict[str, Answers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -227,7 +241,9 @@ def _compare(row: MapRow, found: Found, structure: gemmi.Structure, reference: R
         "prev_angle_median": _over(np.median, backward),
         "false_ca_per_nucleotide": false / row.nucleotides if row.nucleotides else None,
     }
-    return MapFigures(values, int(typed.sum()))
+    near = row.near_model
+    judged = judged_candidates(found.candidates, structure, PAIRED, near_model=near, context=context, exclude=exclude)
+    return MapFigures(values, int(typed.sum()), judge(found.candidates, *judged, truth))
 
 
 def statements_at(found: Found, truth: Points) -> Statements:

@@ -10,8 +10,13 @@ import csv
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryo2struct.errors import Cryo2StructError, InputError, OutputError, ResourceError
+from cryo2struct.io.outputs import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Curve = dict[float, float]
 PANELS: dict[str, Callable[[str], bool]] = {
@@ -50,6 +55,32 @@ def read_metrics(path: Path) -> dict[str, Curve]:
     return {name: dict(sorted(curve.items())) for name, curve in curves.items()}
 
 
+def start_figure(path: Path, width: float, height: float) -> Figure:
+    """An empty figure of this size in inches, to be saved in the file by `save_figure`.
+
+    Raises
+    ------
+    OutputError
+        matplotlib does not write this kind of picture.
+    ResourceError
+        matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ResourceError("matplotlib is not installed: pip install 'cryo2struct[report]'") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if path.suffix.removeprefix(".").lower() not in figure.canvas.get_supported_filetypes():
+        raise OutputError(f"{path}: {path.suffix or 'no ending'} is no kind of picture: give a name such as curve.png")
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture; raises OutputError when that cannot be done."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.removeprefix(".").lower())
+
+
 def plot(curves: dict[str, Curve], path: Path) -> None:
     """Draw one panel per kind of figure, those without any left out.
 
@@ -60,12 +91,8 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
     ResourceError
         matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ResourceError("matplotlib is not installed: pip install 'cryo2struct[report]'") from error
     panels = {title: names for title, chosen in PANELS.items() if (names := [n for n in curves if chosen(n)])}
-    figure = Figure(figsize=(7, 3 * len(panels)), layout="constrained")
+    figure = start_figure(path, 7, 3 * len(panels))
     for number, (title, names) in enumerate(panels.items()):
         axes = figure.add_subplot(len(panels), 1, number + 1)
         for name in names:
@@ -75,10 +102,7 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
         axes.set_xlabel("crops seen" if "crops" in curves else "steps")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="x-small", ncol=3)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:  # ValueError: a kind of picture that matplotlib does not write
-        raise OutputError(f"{path}: cannot be written ({error}): give another name, such as curve.png") from error
+    save_figure(figure, path)
 
 
 def main(arguments: list[str] | None = None) -> int:

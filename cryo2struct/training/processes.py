@@ -145,6 +145,11 @@ def is_lost_process(error: BaseException) -> bool:
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
 
 
+def is_lost_worker(error: BaseException) -> bool:
+    """Whether an exception says that a process which makes batches was ended from outside."""
+    return str(error).startswith("DataLoader worker (pid")
+
+
 def leave(place: Place) -> None:
     """Close the connections between the processes."""
     if place.count > 1 and torch.distributed.is_initialized():

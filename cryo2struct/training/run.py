@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
+from safetensors import SafetensorError
 from torch import Tensor
 
 from cryo2struct.dataset.pack import StructurePack
@@ -28,12 +28,14 @@ from cryo2struct.errors import Cryo2StructError, InputError, InternalError, Outp
 from cryo2struct.networks.store import save_weights
 from cryo2struct.prediction.device import is_out_of_memory
 from cryo2struct.training.checkpoint import fill, fill_optimiser, read_checkpoint, write_checkpoint
+from cryo2struct.training.configuration import Config, read_config
 from cryo2struct.training.crops import CropBatch, simulate
 from cryo2struct.training.processes import (
     Interruption,
     Place,
     any_process,
     is_lost_process,
+    is_lost_worker,
     leave,
     load_batches,
     mean_of_processes,
@@ -42,38 +44,6 @@ from cryo2struct.training.processes import (
 from cryo2struct.training.tasks import TASKS
 
 CHECKPOINT = "checkpoint.pt"
-Config = dict[str, Any]
-
-
-def read_config(path: Path, changes: list[str]) -> Config:
-    """The YAML file with `key.key=value` changes applied.
-
-    Raises
-    ------
-    InputError
-        The file is missing.
-    UsageError
-        A change names a key that the file does not have.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such configuration: give --config FILE")
-    try:
-        config: Config = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: configuration is no YAML: {' '.join(str(error).split())}") from error
-    for change in changes:
-        key, separator, value = change.partition("=")
-        *parents, last = key.split(".")
-        place = config
-        for parent in parents:
-            place = place.get(parent, {})
-        if not separator or last not in place:
-            raise UsageError(f"--set {change}: the configuration has no {key}")
-        try:
-            place[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {change}: the value is no YAML: put it in quotes") from error
-    return config
 
 
 def fixed_part(config: Config) -> Config:
@@ -213,12 +183,15 @@ class Trainer:
         if not self.place.first:
             return
         path = self.run / "metrics.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as handle:
-            writer = csv.writer(handle)
-            if new:
-                writer.writerow(["step", "name", "value"])
-            writer.writerows([self.step, name, f"{value:.7g}"] for name, value in values.items())
+        try:
+            new = not path.exists()
+            with path.open("a", newline="") as handle:
+                writer = csv.writer(handle)
+                if new:
+                    writer.writerow(["step", "name", "value"])
+                writer.writerows([self.step, name, f"{value:.7g}"] for name, value in values.items())
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}): free the disk, start again") from error
         print(f"step {self.step}", *(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
 
 
@@ -231,7 +204,10 @@ def export(trainer: Trainer, folder: Path, metrics: dict[str, float]) -> None:
         "training": fixed_part(trainer.config),
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
     }
-    save_weights(folder, trainer.config["task"], trainer.ema, description)
+    try:
+        save_weights(folder, trainer.config["task"], trainer.ema, description)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"--export {folder}: cannot be written ({error}): give another folder") from error
 
 
 def train(
@@ -329,8 +305,10 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's time limit saves the state, as Ctrl-C does
     try:
         config = read_config(options.config, options.changes)
-        if config.get("task") not in ({task} if task else set(TASKS)):
-            raise UsageError(f"--config {options.config}: task is {config.get('task')!r}, not {task or 'a known one'}")
+        if task not in (None, config["task"]):
+            raise UsageError(f"--config {options.config}: task is {config['task']!r}, not {task}: give that one's own")
+        if options.threads < 1:
+            raise UsageError(f"--threads {options.threads}: is below 1: give how many threads each process may use")
         train(
             config,
             options.run,
@@ -344,6 +322,10 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             return _refuse(ResourceError("not enough memory: lower optimiser.batch (in a new --run) or data.workers"))
+        if is_lost_worker(error):
+            return _refuse(
+                ResourceError("a worker that makes crops was ended, most often as memory ran out: lower data.workers")
+            )
         if is_lost_process(error):
             return _refuse(InternalError("another process has ended, what it said tells why: start all of them again"))
         raise

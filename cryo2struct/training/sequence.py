@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.data import IterableDataset, get_worker_info
 
 from cryo2struct.dataset.pack import StructurePack
+from cryo2struct.errors import InputError
 from cryo2struct.networks.encoders import Encoder, open_encoder
 from cryo2struct.networks.sequence import CandidateFeatures, SequenceHead, candidate_features
 from cryo2struct.training.candidates import NOBODY, UNSURE, CandidateSet, draw_set
@@ -77,6 +78,26 @@ def make_example(drawn: CandidateSet, encoder: Encoder, neighbours: int, dropped
     return SequenceExample(features, types, embeddings, torch.from_numpy(drawn.aa), target)
 
 
+def encoder_of(config: dict[str, Any]) -> Encoder:
+    """The encoder that a configuration names.
+
+    Raises
+    ------
+    InputError
+        It gives another number of values per residue than `network.embedding`.
+    ResourceError
+        See `open_encoder`.
+    """
+    encoder = open_encoder(config["network"]["encoder"], config["data"]["esm_weights"])
+    width, found = config["network"]["embedding"], encoder("A").shape[1]
+    if found != width:
+        raise InputError(
+            f"network.embedding is {width}: {config['network']['encoder']} gives {found} numbers per residue: "
+            f"give --set network.embedding={found}"
+        )
+    return encoder
+
+
 class SequenceStream(IterableDataset[tuple[SequenceBatch, Tensor]]):
     """Endless batches; batch k is a function of (seed, k) alone. There is no density: an empty tensor stands for it."""
 
@@ -87,7 +108,7 @@ class SequenceStream(IterableDataset[tuple[SequenceBatch, Tensor]]):
         self.probability = size / size.sum()
         self.batch_size = config["optimiser"]["batch"]
         self.neighbours = config["network"]["neighbours"]
-        self.encoder = open_encoder(config["network"]["encoder"], config["data"]["esm_weights"])
+        self.encoder = encoder_of(config)
         self.seed = config["seed"]
         self.first_batch = first_batch
         self.rank, self.ranks = 0, 1  # of N processes, process r takes batch N k + r at step k
@@ -146,7 +167,7 @@ def validate_sequence(
     after it, without and with the sequences; `nats_...`, mean log probability of the right type; `attended`, share of
     true candidates whose most attended residue is the right one.
     """
-    encoder = open_encoder(config["network"]["encoder"], config["data"]["esm_weights"])
+    encoder = encoder_of(config)
     totals: dict[str, list[float]] = {}
     indices = pack.split("validate")
     for number in range(config["validate"]["sets"]):

@@ -97,6 +97,8 @@ REFUSALS = [
     (["build", MAP, FASTA, "--device", "abacus"], 6, "abacus"),
     (["build", MAP, FASTA, "--sequence-features", "blosum"], 2, "sequence.features"),
     (["build", MAP, FASTA, "--sequence-features", "esm2_t6_8M", "--esm-weights", "none.pt"], 6, "made for builtin"),
+    (["build", MAP, FASTA, "--sequence-features", "esm2_t6_8M", "--esm-weights", "download"], 6, "made for builtin"),
+    (["build", MAP, FASTA, "--sequence-features", "esm2_t36_3B", "--esm-weights", "download"], 6, "is none of"),
     (["build", MAP, FASTA, "--set", "nonsense"], 2, "--set"),
     (["build", MAP, FASTA, "--set", "picking.threshold=7"], 2, "picking.threshold"),
     (["build", MAP, FASTA, "--set", "picking.colour=1"], 2, "picking.colour"),

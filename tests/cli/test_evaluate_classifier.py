@@ -57,12 +57,18 @@ def run(monkeypatch, capsys):
 
 def test_figures_of_the_example(folder, run):
     (folder / "index.csv").write_text("\n".join([HEADER, KNOWN, UNKNOWN]) + "\n")
-    code, shown, steps = run("index.csv", "--json", "f.json", *QUICK)
+    code, shown, steps = run("index.csv", "--json", "f.json", "--reliability", "r.png", *QUICK)
     assert code == 0, steps
     lines = steps.splitlines()
     assert [line.split()[0] for line in lines] == ["1/2", "2/2"]
     assert "secondary" in shown
-    known, unknown = json.loads((folder / "f.json").read_text())["maps"]
+    content = json.loads((folder / "f.json").read_text())
+    known, unknown = content["maps"]
+    presence, types = (content["reliability"][name]["bins"] for name in ("presence", "types"))
+    counted, right = sum(b["count"] for b in presence), sum(b["count"] * (b["observed"] or 0) for b in presence)
+    assert right / counted == pytest.approx(known["ca_precision_2A"])
+    assert sum(b["count"] for b in types) == round(right)
+    assert (folder / "r.png").read_bytes().startswith(b"\x89PNG")
     assert list(known) == [
         *("map", "resolution", "residues", "nucleotides", "ca_recall_2A", "ca_precision_2A", "ca_rms_2A"),
         *("ca_recall_3A", "ca_precision_3A", "type_at_ca", "type_nats", "ss_at_ca", "next_angle_median"),
@@ -86,6 +92,8 @@ def test_figures_of_the_example(folder, run):
         (f"{HEADER}\n{KNOWN.replace('2.6', '9.5')}", [], 3, "map.mrc: map: resolution 9.5 A is worse"),
         (f"{HEADER}\n{KNOWN.replace('map.mrc', 'none.mrc')}", [], 3, "row 2, map: there is no file"),
         (f"{HEADER}\n{KNOWN}", ["--weights", "nowhere"], 6, "nowhere"),
+        (f"{HEADER}\n{KNOWN}", ["--reliability", "index.csv"], 4, "is the input"),
+        (f"{HEADER}\n{KNOWN}", ["--reliability", "r.nonsense"], 4, "r.nonsense: .nonsense is no kind of picture"),
     ],
 )
 def test_refusals(folder, run, text, arguments, code, said):

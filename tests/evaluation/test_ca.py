@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from cryo2struct.errors import InputError
 from cryo2struct.evaluation import evaluate
-from cryo2struct.evaluation.ca import Points, ca_points, pair_points, parse_exclude, score_ca
+from cryo2struct.evaluation.ca import Points, ca_points, judged_candidates, pair_points, parse_exclude, score_ca
 from cryo2struct.objects import AMINO_ACIDS, Candidates
 
 DATA = Path(__file__).parents[1] / "data" / "chain_comparison"
@@ -168,6 +168,22 @@ def test_excluded_residues_count_neither_for_nor_against() -> None:
     # The candidate of an excluded residue is not handed to its neighbour.
     close = structure(np.array([[0.0, 0, 0], [1, 0, 0]]))
     assert score_ca(candidates(np.array([[0.9, 0, 0]])), close, exclude={("A", 2, "")})[3.0].recall == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(places, places)
+def test_candidates_that_count_are_those_of_the_scores(xyz: np.ndarray, target: np.ndarray) -> None:
+    found, known = candidates(xyz), structure(target)
+    options = {"near_model": 4.0, "context": structure(target[:2] + 3.0), "exclude": {("A", 1, "")}}
+    counted, pairs = judged_candidates(found, known, 2.0, **options)
+    score = score_ca(found, known, **options)[2.0]
+    assert set(pairs[:, 0]) <= set(counted)
+    assert score.precision == (len(pairs) / len(counted) if len(counted) else None)
+    assert score.recall == (len(pairs) / (len(target) - 1) if len(target) > 1 else None)
+    lengths = np.linalg.norm(xyz[pairs[:, 0]] - target[pairs[:, 1]], axis=1)
+    assert (lengths <= 2.0 + 1e-6).all()
+    if score.rmsd is not None:
+        assert np.sqrt((lengths**2).mean()) == pytest.approx(score.rmsd, abs=1e-4)
 
 
 def test_which_atoms_are_alpha_carbons() -> None:

@@ -16,7 +16,9 @@ def some_candidates(n=7, every=True):
     arrays = {"xyz": rng.normal(size=(n, 3)), "ca_prob": rng.random(n), "aa_prob": rng.dirichlet(np.ones(20), n)}
     if every:
         arrays |= {field: rng.normal(size=(n, 3)) for field in ("next_vec", "prev_vec", "n_xyz", "c_xyz")}
-        arrays |= {"ss_prob": rng.random((n, 3)), "nonprotein_prob": rng.random(n)}
+        for field in ("next_vec", "prev_vec"):
+            arrays[field] /= np.linalg.norm(arrays[field], axis=1, keepdims=True)
+        arrays |= {"ss_prob": rng.dirichlet(np.ones(3), n), "nonprotein_prob": rng.random(n)}
         arrays["attention"] = rng.normal(size=(n, 31)).astype(np.float16)
         arrays["n_xyz"][2] = np.nan
     return arrays
@@ -74,6 +76,13 @@ def test_files_of_other_programs(tmp_path):
         ({"n_xyz": np.full((7, 3), np.inf)}, "n_xyz has 21"),
         ({"ca_prob": np.full(7, 1.5)}, "ca_prob runs from 1.5 to 1.5"),
         ({"ss_prob": np.full((7, 3), -0.5)}, "ss_prob runs from -0.5"),
+        ({"aa_prob": np.full((7, 20), 0.04)}, "aa_prob sums to 0.8 in row 0; probabilities that sum to 1 are needed"),
+        ({"ss_prob": np.eye(3)[[0, 1, 2, 0, 1, 2, 0]] * [1, 1, 0]}, "ss_prob sums to 0 in row 2"),
+        ({"aa_prob": np.zeros((7, 20), dtype=int)}, "aa_prob sums to 0"),
+        ({"next_vec": np.full((7, 3), 1e6)}, "next_vec has a vector of length 1.732e+06; unit vectors are needed"),
+        ({"prev_vec": np.full((7, 3), 1e300)}, "prev_vec has a vector of length"),
+        ({"xyz": np.full((7, 3), -1e300)}, "xyz reaches 1e+300; coordinates in A are needed"),
+        ({"c_xyz": np.full((7, 3), [1, np.nan, 1e7])}, "c_xyz reaches 1e+07"),
         ({"ca_prob": np.array(["a"] * 7)}, "type <U1"),
         ({"ca_prob": np.array([object()] * 7)}, "no .npz of plain arrays"),
     ],
@@ -104,6 +113,21 @@ def test_trace_refused(tmp_path, change, words):
     with pytest.raises(InputError) as error:
         read_trace(tmp_path / "t.npz")
     assert words in refusal(error)
+
+
+def test_what_rounding_puts_outside_is_put_back(tmp_path):
+    arrays = some_candidates()
+    arrays["aa_prob"][:, 0] -= 8e-4 + arrays["aa_prob"][:, 0]
+    arrays["aa_prob"][:, 1:] /= arrays["aa_prob"][:, 1:].sum(axis=1, keepdims=True)
+    arrays["ca_prob"][:2] = 1.0009, -0.0009
+    arrays["ss_prob"] = arrays["ss_prob"].astype(np.float16)
+    arrays["next_vec"] = arrays["next_vec"].astype(np.float16)
+    arrays["prev_vec"][3] = 0  # unknown
+    np.savez(tmp_path / "c.npz", **arrays)
+    found = read_candidates(tmp_path / "c.npz")
+    assert found.ca_prob[:2].tolist() == [1, 0]
+    assert found.aa_prob.min() == 0
+    np.testing.assert_array_equal(found.aa_prob[:, 1:], arrays["aa_prob"][:, 1:])
 
 
 def test_other_files_refused(tmp_path):

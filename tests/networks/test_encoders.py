@@ -1,9 +1,12 @@
 """ESM-2 from a local file in fair-esm's format: a small one with random weights stands for the real ones."""
 
+import re
 import sys
 from argparse import Namespace
+from http.client import IncompleteRead
 from itertools import pairwise
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -157,6 +160,63 @@ def test_refusals(weights, cache, tmp_path, monkeypatch):
     assert "no ESM-2 weights that can be read" in refusal(NAME, damaged)
     monkeypatch.setitem(sys.modules, "esm.pretrained", None)
     assert "fair-esm is not installed" in refusal(NAME, path)
+
+
+TINY = "esm2_t6_8M"  # the shape of the shortest one that is fetched, but narrow
+
+
+def stub_download(monkeypatch, content):
+    """What is fetched is `content`; a list of what was asked for."""
+    asked = []
+
+    def download(address, path, progress):
+        asked.append(address)
+        if isinstance(content, Exception):
+            raise content
+        Path(path).write_bytes(content)
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    return asked
+
+
+def test_weights_are_fetched_once_and_only_when_asked_for(cache, tmp_path, monkeypatch):
+    model = save_esm2(tmp_path / "far.pt", layers=6)
+    asked = stub_download(monkeypatch, (tmp_path / "far.pt").read_bytes())
+    assert "or fetch it with --esm-weights download" in refusal(TINY, None)
+    assert "no such file" in refusal(TINY, tmp_path / "download")
+    assert asked == []
+    for _ in range(2):
+        encoder = open_encoder(TINY, Path("download"))
+        torch.testing.assert_close(encoder("MKV")[:, -16:], direct(model, "MKV"), atol=1e-5, rtol=1e-4)
+    assert asked == ["https://dl.fbaipublicfiles.com/fair-esm/models/esm2_t6_8M_UR50D.pt"]
+    assert [path.name for path in (cache / "cryo2struct" / "esm2").iterdir()] == ["esm2_t6_8M_UR50D.pt"]
+
+
+def test_a_download_that_fails_leaves_nothing(cache, tmp_path, monkeypatch):
+    save_esm2(tmp_path / "other.pt", layers=2)
+    for content, said in (
+        (URLError(OSError(101, "Network is unreachable")), "cannot be fetched into .*Network is unreachable.*PATH"),
+        (IncompleteRead(b""), "cannot be fetched into"),
+        (b"<html>log in here</html>", "no ESM-2 weights that can be read"),
+        ((tmp_path / "other.pt").read_bytes(), "2 layers, not esm2_t6_8M"),
+        ((tmp_path / "other.pt").read_bytes()[:3000], "no ESM-2 weights that can be read"),
+    ):
+        stub_download(monkeypatch, content)
+        assert re.search(said, refusal(TINY, "download"))
+        assert not list((cache / "cryo2struct" / "esm2").iterdir())
+    asked = stub_download(monkeypatch, b"")
+    assert "esm2_t36_3B is none of esm2_t6_8M, " in refusal("esm2_t36_3B", "download")
+    cache.rename(tmp_path / "former")
+    cache.write_text("a file, no folder")
+    assert "cannot be fetched into" in refusal(TINY, "download")
+    monkeypatch.setitem(sys.modules, "esm.pretrained", None)
+    assert "fair-esm is not installed" in refusal(TINY, "download")
+    assert asked == []
+
+
+def test_no_answer_at_the_address_is_one_line(cache, monkeypatch):
+    monkeypatch.setattr(encoders, "ADDRESS", "http://127.0.0.1:9/")  # the port of discard, where nobody listens
+    assert "127.0.0.1:9/esm2_t6_8M_UR50D.pt: cannot be fetched" in refusal(TINY, "download")
 
 
 def test_a_file_that_lacks_a_layer_is_refused(weights, cache, tmp_path):

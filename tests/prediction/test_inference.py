@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from hungry import MEMORY_ERRORS, Hungry
 
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import CELL_HEADS, Classifier, ClassifierConfig
@@ -98,28 +99,6 @@ def test_progress_counts_tiles_and_time_is_estimated(network):
     assert 0 < small < estimate_seconds(network, np.ones((64, 64, 64), dtype=bool), 16, 0, 1, CPU)
 
 
-class Hungry(torch.nn.Module):
-    """A network that needs more memory than there is for more than `limit` boxes at once."""
-
-    def __init__(self, network, limit, error):
-        super().__init__()
-        self.network, self.limit, self.error = network, limit, error
-        self.sizes = []
-
-    def forward(self, boxes):
-        self.sizes.append(len(boxes))
-        if len(boxes) > self.limit:
-            raise self.error
-        return self.network(boxes)
-
-
-MEMORY_ERRORS = [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB"),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: not enough memory: you tried to allocate"),
-    MemoryError(),
-]
-
-
 @pytest.mark.parametrize("error", MEMORY_ERRORS)
 def test_half_a_batch_when_memory_runs_out(network, error):
     source, occupied = density((32, 32, 32)), np.ones((32, 32, 32), dtype=bool)
@@ -129,7 +108,7 @@ def test_half_a_batch_when_memory_runs_out(network, error):
     found = predict(source, occupied, hungry, batch=5, **options, warn=lines.append, progress=lambda *p: seen.append(p))
     assert hungry.sizes == [5, 2, 2, 2, 2]
     assert seen == [(2, 8), (4, 8), (6, 8), (8, 8)]
-    assert lines == ["not enough memory for 5 tiles at once: 2 from here on"]
+    assert lines == ["not enough memory for 5 tiles of 16^3 voxels at once: 2 from here on"]
     assert np.array_equal(found.atoms, expected.atoms)
     for limit, batch, tried in ((1, 8, [8, 4]), (0, 1, [1])):
         hungry = Hungry(network, limit, error)

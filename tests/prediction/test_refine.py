@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hungry import MEMORY_ERRORS, Hungry
 from scipy import ndimage
 from scipy.special import logit
 
 from cryo2struct.density.fourier import sharpen
-from cryo2struct.networks.residue import RESIDUE_HEADS, residue_frames
+from cryo2struct.errors import ResourceError
+from cryo2struct.networks.residue import RESIDUE_HEADS, ResidueConfig, ResidueNetwork, residue_frames
 from cryo2struct.objects import Candidates, DensityMap, GridFrame
 from cryo2struct.prediction.residues import (
     BEND,
@@ -175,3 +177,32 @@ def test_presence_joins_both_networks_and_few_stay():
     np.testing.assert_allclose(found.ca_prob, expected[expected >= 0.5], rtol=1e-4)
     assert 0 < len(found) < 9
     np.testing.assert_allclose(found.aa_prob.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("error", MEMORY_ERRORS)
+@pytest.mark.parametrize("function", [refine_candidates, surest_sharpening])
+def test_half_a_batch_when_memory_runs_out(function, error):
+    torch.manual_seed(0)
+    network = ResidueNetwork(ResidueConfig((8, 16), 16)).eval().requires_grad_(False)
+    settings = SETTINGS.model_copy(update={"batch": 7, "rounds": 1, "threshold": 0.0, "sharpening": [0.0, -40.0]})
+    source, plain, cpu = empty_map(), candidates_at(helix(6)), torch.device("cpu")
+    whole, hungry, lines = Hungry(network, 9, error), Hungry(network, 3, error), []
+    expected = function(source, plain, whole, settings, device=cpu)
+    found = function(source, plain, hungry, settings, device=cpu, warn=lines.append)
+    assert lines == ["not enough memory for 7 residue frames at once: 3 from here on"]
+    assert hungry.sizes[0] == 7
+    assert hungry.sizes.count(7) == 1
+    assert max(hungry.sizes[1:]) == 3
+    assert sum(hungry.sizes[1:]) == sum(whole.sizes)
+    if function is refine_candidates:
+        for field in ("xyz", "ca_prob", "aa_prob"):
+            np.testing.assert_allclose(getattr(found, field), getattr(expected, field), atol=2e-3)
+    else:
+        assert found[0] == expected[0]
+    for limit, batch, tried in ((1, 8, [8, 4]), (0, 1, [1])):
+        starved = Hungry(network, limit, error)
+        few = settings.model_copy(update={"batch": batch})
+        with pytest.raises(ResourceError, match=f"for {tried[-1]} residue frames .*--set residues.batch") as refused:
+            function(source, plain, starved, few, device=cpu)
+        assert refused.value.exit_code == 6
+        assert starved.sizes == tried

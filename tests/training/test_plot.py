@@ -31,7 +31,7 @@ def test_panels(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     drawn = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, path: drawn.append(self))
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, format: path.touch() or drawn.append(self))
     (tmp_path / "metrics.csv").write_text(LOGGED)
     plot(read_metrics(tmp_path / "metrics.csv"), tmp_path / "curve.png")
     loss, types, speed = drawn[0].axes
@@ -52,6 +52,7 @@ def test_command_and_refusals(tmp_path, capsys):
     metrics.write_text(LOGGED)
     assert main([str(metrics), "-o", str(tmp_path / "none" / "curve.png")]) == 4
     assert main([str(metrics), "-o", str(tmp_path / "curve.nonsense")]) == 4
+    assert main([str(metrics), "-o", str(tmp_path / "curve")]) == 4
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert all(line.startswith("cryo2struct: ") for line in lines)

@@ -1,7 +1,9 @@
 """The loop learns, resumes bit by bit, and refuses what it must."""
 
 import csv
+import json
 import math
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +13,11 @@ import torch
 import yaml
 
 from cryo2struct.dataset.pack import StructurePack
-from cryo2struct.networks.store import load_classifier
+from cryo2struct.networks.store import load_classifier, save_weights
+from cryo2struct.training.configuration import read_config
 from cryo2struct.training.crops import CropStream, simulate
 from cryo2struct.training.losses import classifier_losses
-from cryo2struct.training.run import learning_rate, main, read_config
+from cryo2struct.training.run import learning_rate, main
 
 ROOT = Path(__file__).parents[2]
 PACK = ROOT / "tests" / "data" / "small_pack.npz"
@@ -32,7 +35,8 @@ def write_config(folder, task):
     values["network"] = NETWORKS[task]
     values["data"] |= {"pack": str(PACK), "workers": 0}
     values["optimiser"] |= {"batch": 1, "steps": 4, "warmup": 1}
-    values["validate"] |= {"every": 100, "crops": 4, "sets": 2, "resolutions": [3.0]}
+    few = {"sets": 2} if task == "sequence" else {"crops": 4, "resolutions": [3.0]}
+    values["validate"] = {"every": 100, **few}
     values["log_every"] = 1
     path = folder / f"train-{task}.yaml"
     path.write_text(yaml.safe_dump(values))
@@ -311,3 +315,80 @@ def test_learning_rate_warms_up_and_falls(config):
 def test_a_command_trains_its_own_task_alone(config, capsys):
     assert main(["--config", str(config)], task="residues") == 2
     assert "task is 'classifier', not residues" in capsys.readouterr().err
+
+
+class Deadly(torch.utils.data.IterableDataset):
+    """A stream whose process is ended from outside, as by a system that has no more memory."""
+
+    def __iter__(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield
+
+
+def test_a_worker_that_is_ended_is_one_line(config, tmp_path, capsys, monkeypatch):
+    import cryo2struct.training.run as module
+
+    deadly = replace(module.TASKS["classifier"], stream=lambda *_: Deadly())
+    monkeypatch.setitem(module.TASKS, "classifier", deadly)
+    assert run(config, tmp_path / "run", "--set", "data.workers=1") == 6
+    assert "memory ran out: lower data.workers" in refusal(capsys)
+
+
+def test_an_encoder_of_another_width(tmp_path, capsys):
+    config = write_config(tmp_path, "sequence")
+    assert run(config, tmp_path / "run", "--set", "network.embedding=377") == 3
+    assert refusal(capsys).endswith("builtin gives 57 numbers per residue: give --set network.embedding=57")
+    assert run(config, tmp_path / "run", "--set", "network.encoder=esm2_t6_8M") == 6
+    assert "no weights given" in refusal(capsys)
+
+
+def test_files_that_cannot_be_written(config, tmp_path, capsys):
+    folder = tmp_path / "run"
+    (tmp_path / "file").touch()
+    assert run(config, folder, "--set", "optimiser.steps=1") == 0
+    capsys.readouterr()
+    assert run(config, folder, "--set", "optimiser.steps=1", "--export", str(tmp_path / "file")) == 4
+    assert "--export" in refusal(capsys)
+    blocked = tmp_path / "blocked"
+    (blocked / "metrics.csv").mkdir(parents=True)
+    assert run(config, blocked) == 4
+    assert "metrics.csv: cannot be written (Is a directory)" in refusal(capsys)
+    assert checkpoint(blocked)["step"] == 1
+
+
+def test_exported_weights_that_cannot_be_started_from(config, tmp_path, capsys):
+    once = ("--set", "optimiser.steps=1")
+    weights = tmp_path / "weights"
+    assert run(config, tmp_path / "run", *once) == 0
+    assert run(config, tmp_path / "run", *once, "--export", str(weights)) == 0
+    capsys.readouterr()
+    good = json.loads((weights / "manifest.json").read_text())
+    other = {"classifier": {**good["classifier"], "config": {"hidden": 5}}}
+    for entries, said in (
+        ({}, "has no weights named 'classifier'"),
+        ([1], "damaged (no mapping"),
+        ({"classifier": {"file": "a"}}, "damaged (classifier lacks"),
+        (other, "config is of another network"),
+    ):
+        (weights / "manifest.json").write_text(json.dumps(entries))
+        assert run(config, tmp_path / "again", "--weights-only-restart", str(weights), *once) == 6
+        assert said in refusal(capsys)
+    (weights / "manifest.json").write_text("{")
+    assert run(config, tmp_path / "again", "--weights-only-restart", str(weights), *once) == 6
+    assert "manifest.json: damaged" in refusal(capsys)
+    assert run(config, tmp_path / "run", *once, "--export", str(weights)) == 6
+    assert "manifest.json: damaged" in refusal(capsys)
+    network, _ = load_classifier_of(good, weights)
+    state = network.state_dict()
+    state["stem.weight"].fill_(math.inf)
+    (weights / "manifest.json").unlink()
+    save_weights(weights, "classifier", state, {"config": good["classifier"]["config"]})
+    assert run(config, tmp_path / "again", "--weights-only-restart", str(weights), *once) == 6
+    assert "stem.weight holds values that are no numbers" in refusal(capsys)
+    assert run(config, tmp_path / "again", "--weights-only-restart", str(tmp_path), *once) == 6
+    assert "manifest.json: not found" in refusal(capsys)
+
+
+def load_classifier_of(entries, folder):
+    (folder / "manifest.json").write_text(json.dumps(entries))
+    return load_classifier(folder)
