@@ -1,20 +1,29 @@
 """Synthetic threading cases from structures of the pack, on which the weights of tracing are fitted.
 
+`python benchmarks/threading_cases.py PACK --exclude FILE` makes cases of each group (`RECIPES`) and prints, as
+benchmarks/tracing.py does, what is right per residue in the map and per residue placed. FILE has structures that are
+left out, one code a line.
+
 The recipe is that of the cases in tests/data/hmm_cases: C-alphas with errors, some of them missing, false candidates
 near other atoms and at random, types right at a given rate, directions with errors.
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from cryo2struct.dataset.pack import PackStructure, StructurePack
-from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
+from cryo2struct.errors import NothingToBuildError
+from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences, Trace
+from cryo2struct.tracing import trace
 from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
 
 Array = NDArray[Any]
@@ -268,3 +277,57 @@ def _turned(vectors: Array, rng: np.random.Generator) -> Array:
     turned = np.cos(angle) * vectors + np.sin(angle) * away
     lost = ~np.isfinite(vectors[:, 0]) | (rng.random(len(vectors)) < 0.1)
     return np.where(lost[:, None], _unit(rng.normal(size=vectors.shape)), turned)
+
+
+def choose(pack: StructurePack, left_out: set[str], copies: bool, rng: np.random.Generator) -> int:
+    """A structure of 120 to 900 residues whose sequences are equal or unlike, with or without copies."""
+    while True:
+        index = int(rng.integers(len(pack)))
+        s = pack[index]
+        pieces = [bytes(s.aa[piece]) for piece in _pieces(s, pack.atom_names)]
+        distinct = sorted(set(pieces))
+        words = [{text[k : k + 12] for k in range(len(text) - 11)} for text in distinct]
+        alike = any(words[a] & words[b] for a in range(len(words)) for b in range(a))
+        fits = 120 <= sum(map(len, pieces)) <= 900 and len(pieces) <= 5
+        if fits and not alike and (len(distinct) < len(pieces)) == copies and pack.ids[index].lower() not in left_out:
+            return index
+
+
+def score(case: Case, found: Trace, tolerance: float = 3.0) -> tuple[float, float]:
+    """Right within 3 A per residue in the map and per residue placed, whole copies assigned to whole copies."""
+    placed, right = found.candidate >= 0, 0
+    for entity, named in enumerate(case.sequences.entities):
+        rows = [placed & (found.entity == entity) & (found.copy == k) for k in range(named.copies or 1)]
+        true = [case.xyz[(case.entity == entity) & (case.copy == k)] for k in range(named.copies or 1)]
+        table = [
+            [(np.linalg.norm(found.xyz[r] - xyz[found.position[r]], axis=1) <= tolerance).sum() for xyz in true]
+            for r in rows
+        ]
+        mine, theirs = linear_sum_assignment(np.array(table), maximize=True)
+        right += int(np.array(table)[mine, theirs].sum())
+    return right / np.isfinite(case.xyz[:, 0]).sum(), right / max(1, placed.sum())
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pack", type=Path)
+    parser.add_argument("--exclude", type=Path)
+    parser.add_argument("--cases", type=int, default=6, help="per group")
+    arguments = parser.parse_args()
+    left_out = set(arguments.exclude.read_text().lower().split()) if arguments.exclude else set()
+    pack, rng = StructurePack(arguments.pack), np.random.default_rng(1)
+    print("group            acc    r/p")
+    for group, recipe in RECIPES.items():
+        rows = []
+        for _ in range(arguments.cases):
+            case = make_case(pack, choose(pack, left_out, group == "copies", rng), recipe, rng)
+            try:
+                rows.append(score(case, trace(case.candidates, case.sequences)))
+            except NothingToBuildError:
+                rows.append((0.0, 1.0))
+        print("{:14s} {:.3f}  {:.3f}".format(group, *np.mean(rows, axis=0)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

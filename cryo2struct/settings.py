@@ -168,6 +168,9 @@ class TracingSettings(_Group):
     register_temperature: float = Field(
         gt=0, description="divides the evidence for the register; above 1 because neighbouring residues err together"
     )
+    chance_evidence: float = Field(
+        description="least evidence in such a window that a path is credited with without being right, nats"
+    )
     min_register: float = Field(
         ge=0, le=1, description="residues with a lower probability of being in register are left out"
     )

@@ -12,6 +12,9 @@ from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.chains import Chain, symbols_of
 from hmm.sparse import Decoder, Path
 
+SHUFFLES = 3
+"""Shuffled sequences that are threaded for each sequence."""
+
 
 def runs_of(positions: IntArray, opens: NDArray[np.bool_], largest_step: int) -> list[IntArray]:
     """Split sorted positions where a new piece opens or where more than a link's steps lie between."""
@@ -70,17 +73,18 @@ def chance_evidence(
 ) -> FloatArray:
     """Evidence, nats, that a path which is nowhere right reaches in windows of 0, 1, ... residues.
 
-    It is the most that the paths of the sequences in shuffled order reach: they have the composition of the true ones
-    and nothing else.
+    It is the most that the paths of the sequences in shuffled order reach, which have the composition of the true
+    ones and nothing else, and at least `settings.chance_evidence`.
     """
-    most = np.zeros(2 * settings.register_window + 2)
+    most = np.full(2 * settings.register_window + 2, settings.chance_evidence)
     for chain in (chain for chain in chains if chain.copy == 0):
-        symbols = np.random.default_rng(0).permutation(symbols_of(chain))
-        path = decoder.decode(symbols, emission)
-        for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
-            total = np.concatenate([[0.0], np.cumsum(emission[symbols[run], path.state[run]])])
-            for width in range(1, min(len(run) + 1, len(most))):
-                most[width] = max(most[width], (total[width:] - total[:-width]).max())
+        for seed in range(SHUFFLES):
+            symbols = np.random.default_rng(seed).permutation(symbols_of(chain))
+            path = decoder.decode(symbols, emission)
+            for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
+                total = np.concatenate([[0.0], np.cumsum(emission[symbols[run], path.state[run]])])
+                for width in range(1, min(len(run) + 1, len(most))):
+                    most[width] = max(most[width], (total[width:] - total[:-width]).max())
     return np.maximum.accumulate(most)
 
 

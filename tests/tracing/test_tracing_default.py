@@ -157,6 +157,18 @@ def test_shuffled_types_are_not_placed():
         trace(replace(candidates, aa_prob=flat), sequences)
 
 
+@pytest.mark.parametrize("name", ["hard_vectors_2", "s500_1"])
+def test_another_protein_is_hardly_placed(name):
+    candidates, sequences = cases.read_case(name)
+    length = len(sequences.entities[0].letters)
+    drawn = "".join(np.random.default_rng(1).choice(list(AMINO_ACIDS), length))
+    try:
+        result = trace(candidates, Sequences((Entity("other", drawn, 1, "protein"),)))
+    except NothingToBuildError:
+        return
+    assert result.register_prob.sum() < 0.1 * length
+
+
 def test_where_nothing_is_sure_the_likely_is_kept_and_said():
     candidates, sequences = cases.read_case("medium_1")
     blurred = replace(candidates, aa_prob=0.5 * candidates.aa_prob + 0.5 / 20)
@@ -198,9 +210,9 @@ def test_register_probability_against_direct_enumeration():
     state = np.full(12, -1)
     state[[3, 4, 6, 7]] = [0, 5, 2, 7]
     path = Path(state, np.arange(12) == 3, 0.0)
-    found = Ring(chains).register_probability(chains[0], path, emission, settings)
+    found = Ring(chains).register_probability(chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), settings)
     run = [3, 4, 6, 7]
-    chance = np.exp(settings.chance_evidence / settings.register_temperature)
+    chance = np.exp(3.0 / settings.register_temperature)  # all windows have three residues
     for n, position in enumerate(run):
         window = run[:3] if n < 2 else run[1:]
         weights = {}
