@@ -195,13 +195,25 @@ class Trainer:
         print(f"step {self.step}", *(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
 
 
-def export(trainer: Trainer, folder: Path, metrics: dict[str, float]) -> None:
+def blend(trainer: Trainer, folder: Path, share: float) -> None:
+    """Mix the averaged weights of a short training with those in the folder that it started from.
+
+    Keeps more of what the former could than the new ones do (Wortsman et al. 2022, arXiv:2109.01903).
+    """
+    former = trainer.task.load(folder).state_dict()
+    fill(trainer.task.build(trainer.config["network"]), former, folder)  # refuses another architecture
+    for name, value in trainer.ema.items():
+        value.mul_(share).add_(former[name].to(value), alpha=1 - share)
+
+
+def export(trainer: Trainer, folder: Path, metrics: dict[str, float], share: float) -> None:
     """Write the averaged weights, fp16, with how they were made, into the folder."""
     description = {
         "config": trainer.network.module.config.as_dict(),
         "step": trainer.step,
         "crops": trainer.step * trainer.crops_per_step,
         "training": fixed_part(trainer.config),
+        "share": share,
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
     }
     try:
@@ -211,9 +223,19 @@ def export(trainer: Trainer, folder: Path, metrics: dict[str, float]) -> None:
 
 
 def train(
-    config: Config, run: Path, *, device: str, threads: int, restart_weights: Path | None, export_to: Path | None
+    config: Config,
+    run: Path,
+    *,
+    device: str,
+    threads: int,
+    restart_weights: Path | None,
+    export_to: Path | None,
+    share: float = 1.0,
 ) -> None:
-    """Train until `optimiser.steps`, or, with `export_to`, export the newest checkpoint and stop."""
+    """Train until `optimiser.steps`, or, with `export_to`, export the newest checkpoint and stop.
+
+    With a `share` below 1 the weights exported are the mean, with this weight, of the run's and those in `export_to`.
+    """
     torch.set_num_threads(threads)
     place = Place.here()
     pack = StructurePack(config["data"]["pack"])
@@ -223,7 +245,9 @@ def train(
         if not resumed:
             raise InputError(f"{run / CHECKPOINT}: no checkpoint to export: train first")
         if place.first:
-            export(trainer, export_to, trainer.validate(pack))
+            if share < 1:
+                blend(trainer, export_to, share)
+            export(trainer, export_to, trainer.validate(pack), share)
         return
     if trainer.processes != place.count:
         raise InputError(
@@ -301,6 +325,9 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
     )
     parser.add_argument("--weights-only-restart", type=Path, metavar="FOLDER", help="start from exported weights")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="export the newest checkpoint and stop")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the exported weights; the rest are those in the FOLDER of --export"
+    )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's time limit saves the state, as Ctrl-C does
     try:
@@ -309,6 +336,8 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
             raise UsageError(f"--config {options.config}: task is {config['task']!r}, not {task}: give that one's own")
         if options.threads < 1:
             raise UsageError(f"--threads {options.threads}: is below 1: give how many threads each process may use")
+        if not 0 < options.share <= 1:
+            raise UsageError(f"--share {options.share}: is not above 0 and at most 1: give the run's share")
         train(
             config,
             options.run,
@@ -316,6 +345,7 @@ def main(arguments: list[str] | None = None, task: str | None = None) -> int:
             threads=options.threads,
             restart_weights=options.weights_only_restart,
             export_to=options.export,
+            share=options.share,
         )
     except Cryo2StructError as error:
         return _refuse(error)

@@ -123,6 +123,29 @@ def test_perfect_heads_have_no_loss():
     assert all(float(value) == pytest.approx(0, abs=1e-4) for value in classifier_losses(heads, batch).values())
 
 
+def test_export_of_a_mean_with_the_weights_that_are_there(config, tmp_path):
+    folder, name = tmp_path / "weights", "atoms.bias"
+    assert (
+        run(config, tmp_path / "run", "--export", str(folder), "--set", "optimiser.steps=1") == 3
+    )  # nothing there yet
+    assert run(config, tmp_path / "run") == 0
+    assert run(config, tmp_path / "run", "--export", str(folder)) == 0
+    former = load_classifier(folder)[0].state_dict()[name]
+    other = ("--set", "seed=9", "--set", "optimiser.steps=2")
+    assert run(config, tmp_path / "other", *other) == 0
+    assert run(config, tmp_path / "other", *other, "--export", str(folder), "--share", "0.25") == 0
+    mixed, entry = load_classifier(folder)
+    expected = 0.75 * former + 0.25 * checkpoint(tmp_path / "other")["ema"][name]
+    torch.testing.assert_close(mixed.state_dict()[name], expected, atol=2e-3, rtol=2e-3)
+    assert entry["share"] == 0.25
+
+
+@pytest.mark.parametrize("share", ["0", "1.5"])
+def test_a_share_that_is_none(config, tmp_path, capsys, share):
+    assert run(config, tmp_path / "run", "--export", str(tmp_path), "--share", share) == 2
+    assert "--share" in refusal(capsys)
+
+
 def test_export_and_restart_from_weights(config, tmp_path):
     assert run(config, tmp_path / "run") == 0
     assert run(config, tmp_path / "run", "--export", str(tmp_path / "weights")) == 0
