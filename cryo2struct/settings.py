@@ -171,6 +171,9 @@ class TracingSettings(_Group):
     chance_evidence: float = Field(
         description="least evidence in such a window that a path is credited with without being right, nats"
     )
+    slip: float = Field(
+        ge=0, le=1, description="probability that a path leaves its register from one residue to the next one"
+    )
     min_register: float = Field(
         ge=0, le=1, description="residues with a lower probability of being in register are left out"
     )

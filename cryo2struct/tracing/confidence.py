@@ -112,4 +112,11 @@ def _run_probability(
     alike = np.abs(evidence[0] - traced[:, None]) < 1e-4
     alike[:, own] = False
     same = 1 + alike.sum(axis=1)
-    return np.asarray(same * np.exp(traced - top) / total, dtype=np.float64)
+    probability = np.asarray(same * np.exp(traced - top) / total, dtype=np.float64)
+    # a residue is as sure as the one before or after it, but for the chance that the path slips between them
+    held = (1 - settings.slip) ** np.diff(run)
+    for n in range(1, len(run)):
+        probability[n] = max(probability[n], held[n - 1] * probability[n - 1])
+    for n in range(len(run) - 2, -1, -1):
+        probability[n] = max(probability[n], held[n] * probability[n + 1])
+    return probability

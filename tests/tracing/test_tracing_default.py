@@ -204,7 +204,7 @@ def test_register_probability_against_direct_enumeration():
     rng = np.random.default_rng(0)
     letters = "".join(rng.choice(list(AMINO_ACIDS), 12))
     candidates = Candidates(rng.normal(size=(8, 3)), np.ones(8), rng.dirichlet(np.ones(20), 8))
-    settings = load_settings(None, {"tracing.register_window": 1}).tracing
+    settings = load_settings(None, {"tracing.register_window": 1, "tracing.slip": 1.0}).tracing
     chains = protein_chains(Sequences((Entity("a", letters, 1, "protein"),)))
     emission = emission_scores(candidates, settings)
     state = np.full(12, -1)
@@ -224,3 +224,7 @@ def test_register_probability_against_direct_enumeration():
                 weights[place, sign] = np.exp(odds / settings.register_temperature)
         assert found[position] == pytest.approx(weights[3, 1] / (sum(weights.values()) + chance), rel=1e-4)
     assert found[[0, 1, 2, 5, 8]].tolist() == [0] * 5
+    slipping = settings.model_copy(update={"slip": 0.1})
+    held = Ring(chains).register_probability(chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), slipping)
+    for position in run:
+        assert held[position] == pytest.approx(max(found[other] * 0.9 ** abs(other - position) for other in run))
