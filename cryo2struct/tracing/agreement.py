@@ -33,6 +33,9 @@ REFERENCES = 6
 BONUS = 2.0
 """Added where a copy follows the image of the reference, nats per residue."""
 
+MOST_JOINED = 5.0
+"""As how many images count at most: the emissions of more would drown the links."""
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -155,14 +158,15 @@ def merged_emission(
     """Emissions of each candidate and its images (K, N) joined: their sum, as far as they err independently.
 
     In a map with imposed symmetry all copies err alike. n images whose errors correlate by r count as
-    n / (1 + (n - 1) r).
+    n / (1 + (n - 1) r), and as `MOST_JOINED` at most.
     """
     total = np.zeros_like(emission)
     for image in images:
         here = image >= 0
         total[:, here] += emission[:, image[here]]
     count = (images >= 0).sum(axis=0)
-    return np.asarray(total / (1 + (count - 1) * _correlation(emission, symbols, path, images)))
+    counts_as = np.minimum(count / (1 + (count - 1) * _correlation(emission, symbols, path, images)), MOST_JOINED)
+    return np.asarray(total / count * counts_as)
 
 
 def _correlation(emission: NDArray[np.float64], symbols: IntArray, path: Path, images: NDArray[np.int64]) -> float:
