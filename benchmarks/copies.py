@@ -27,10 +27,9 @@ from cryo2struct.errors import NothingToBuildError
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences, Trace
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace
-from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
+from cryo2struct.tracing.scores import FREQUENCIES
 
 Array = NDArray[np.float64]
-FREQUENCIES = BACKGROUND[[PUBLISHED_ORDER.index(letter) for letter in AMINO_ACIDS]]
 LOOK_ALIKE = ["AGS", "CSA", "DNE", "EQD", "FYH", "GAS", "HFN", "IVL", "KRE", "LIM", "MLK", "NDQ", "PVA", "QEK", "RKQ"]
 LOOK_ALIKE += ["SAC", "TVS", "VTI", "WFY", "YFW"]
 """For each amino acid those that a network takes it for."""

@@ -24,11 +24,10 @@ from cryo2struct.dataset.pack import PackStructure, StructurePack
 from cryo2struct.errors import NothingToBuildError
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences, Trace
 from cryo2struct.tracing import trace
-from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
+from cryo2struct.tracing.scores import FREQUENCIES
 
 Array = NDArray[Any]
 
-FREQUENCY = BACKGROUND[[PUBLISHED_ORDER.index(letter) for letter in AMINO_ACIDS]]
 
 # heavy atoms, length, branch at CB, aromatic, branch at the end, polar
 FEATURES = {
@@ -242,20 +241,20 @@ def _similarity() -> Array:
     features = np.array([FEATURES[letter] for letter in AMINO_ACIDS], dtype=float)
     features /= features.max(axis=0)
     distance = np.linalg.norm(features[:, None] - features[None], axis=2)
-    similarity = np.exp(-distance / 0.9) * np.sqrt(FREQUENCY)
+    similarity = np.exp(-distance / 0.9) * np.sqrt(FREQUENCIES)
     return np.asarray(similarity / similarity.sum(axis=1, keepdims=True))
 
 
 def _type_vectors(types: Array, weight: float, rng: np.random.Generator) -> Array:
-    row = 0.96 * (weight * np.eye(20)[types] + (1 - weight) * _similarity()[types]) + 0.04 * FREQUENCY
+    row = 0.96 * (weight * np.eye(20)[types] + (1 - weight) * _similarity()[types]) + 0.04 * FREQUENCIES
     drawn = np.array([rng.dirichlet(6 * r) for r in row]).reshape(-1, 20)
-    return 0.97 * drawn + 0.03 * FREQUENCY
+    return 0.97 * drawn + 0.03 * FREQUENCIES
 
 
 def _reliability(right: float, rng: np.random.Generator) -> float:
     """Weight of the true type at which the most likely type is right at a given rate."""
     low, high = 0.0, 1.0
-    types = rng.choice(20, 1500, p=FREQUENCY / FREQUENCY.sum())
+    types = rng.choice(20, 1500, p=FREQUENCIES / FREQUENCIES.sum())
     for _ in range(10):
         middle = (low + high) / 2
         if (_type_vectors(types, middle, rng).argmax(axis=1) == types).mean() < right:

@@ -15,6 +15,9 @@ from cryo2struct.tracing.chains import Chain, symbols_of
 from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
 from hmm.sparse import Links, links_from_pairs
 
+FREQUENCIES = BACKGROUND[[PUBLISHED_ORDER.index(letter) for letter in AMINO_ACIDS]]
+"""Background frequencies of the amino acids, in the order of `AMINO_ACIDS`."""
+
 STEP_MEAN = np.array([3.8, 6.0, 7.6, 9.3, 11.2])
 STEP_SD = np.array([0.04, 0.65, 2.0, 2.8, 3.3])
 """Distance of C-alphas 1 to 5 residues apart, mean and standard deviation in angstrom, in perfect models."""
@@ -28,9 +31,8 @@ def emission_scores(candidates: Candidates, settings: TracingSettings) -> NDArra
 
     A residue of unknown type is as likely at one candidate as at another: its log odds are 0.
     """
-    background = BACKGROUND[[PUBLISHED_ORDER.index(letter) for letter in AMINO_ACIDS]]
     probability = np.asarray(candidates.aa_prob, dtype=np.float64).T + 1e-6
-    odds = np.log(probability / probability.sum(axis=0) / background[:, None]) / settings.type_temperature
+    odds = np.log(probability / probability.sum(axis=0) / FREQUENCIES[:, None]) / settings.type_temperature
     emission = np.vstack([np.clip(odds, -settings.type_cap, settings.type_cap), np.zeros(len(candidates))])
     if candidates.nonprotein_prob is not None:
         emission += np.log1p(-np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 0.95))
