@@ -86,7 +86,15 @@ SHARED: Schema = {
     "log_every": _whole(1),
 }
 OF_CROPS: Schema = {
-    "data": {"pack": TEXT, "resolutions": RANGE, "real": FILE, "real_share": SHARE, "workers": _whole(0)},
+    "data": {
+        "pack": TEXT,
+        "resolutions": RANGE,
+        "real": FILE,
+        "real_share": SHARE,
+        "nucleic_share": SHARE,
+        "structureless_share": SHARE,
+        "workers": _whole(0),
+    },
     "validate": {"every": _whole(1), "crops": _whole(1), "resolutions": RESOLUTIONS},
 }
 

@@ -62,6 +62,8 @@ def _crops(pack: StructurePack, config: dict[str, Any], first_batch: int, simula
         simulate_here=simulate_here,
         measured=MeasuredCrops(MapPack(real)) if real else None,
         measured_share=config["data"]["real_share"] if real else 0.0,
+        nucleic_share=config["data"]["nucleic_share"],
+        structureless_share=config["data"]["structureless_share"],
     )
 
 
