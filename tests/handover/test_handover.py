@@ -84,7 +84,8 @@ def test_whole_steps_keep_map_and_model_together(case):
 def test_files_agree_with_each_other_and_with_the_map(case, folder):
     model, _, density = case
     path, made = folder
-    assert made.faults == [] and made.pdb_missing is None
+    assert made.faults == []
+    assert made.pdb_missing is None
     assert {p.name for p in path.iterdir()} == set(made.files)
     with mrcfile.open(path / "map.mrc") as mrc:
         header = mrc.header
@@ -113,9 +114,11 @@ def test_texts_name_files_that_exist_and_the_shift(folder):
     path, made = folder
     for name in ("phenix_refine.eff", "commands.sh", "view.cxc"):
         named = re.findall(r"[\w.]+\.(?:mrc|cif|eff)\b", (path / name).read_text())
-        assert named and {n for n in named if not n.startswith("half")} <= set(made.files)
+        assert named
+        assert {n for n in named if not n.startswith("half")} <= set(made.files)
     text = (path / "phenix_refine.eff").read_text()
-    assert text.count("{") == text.count("}") and "resolution = 3.00" in text
+    assert text.count("{") == text.count("}")
+    assert "resolution = 3.00" in text
     assert f"{made.shift[0]:.4f}" in (path / "README.txt").read_text()
     rows = list(csv.reader(io.StringIO((path / "unbuilt.csv").read_text())))
     assert rows[1:] == [["A", "1", "30", "30"], ["A", "50", "53", "4"], ["A", "71", "80", "10"]]
@@ -126,7 +129,8 @@ def test_unbuilt_ranges_and_built_residues_make_up_the_sequence(case):
     rows = list(csv.DictReader(io.StringIO(unbuilt_table(model.structure, sequences))))
     unbuilt = {n for row in rows for n in range(int(row["first"]), int(row["last"]) + 1)}
     built = {residue.seqid.num for residue in model.structure[0][0]}
-    assert not unbuilt & built and unbuilt | built == set(range(1, 81))
+    assert not unbuilt & built
+    assert unbuilt | built == set(range(1, 81))
 
 
 def test_weaker_density_gets_larger_b_factors(case):
@@ -137,7 +141,8 @@ def test_weaker_density_gets_larger_b_factors(case):
         for atom in residue:
             atom.b_iso = 30.0 if number < 20 else 90.0
     b = residue_b_factors(structure, simulate(structure, density.frame, 3.0), 3.0)
-    assert b.min() >= 20 and b.max() <= 150
+    assert b.min() >= 20
+    assert b.max() <= 150
     assert np.median(b[22:]) > np.median(b[:18]) + 20
 
 
@@ -195,7 +200,8 @@ def test_faults_are_named_and_nothing_is_written(case, tmp_path, spoil, said):
     spoil(structure[0][0])
     made = write_handover(tmp_path, Model(structure, model.confidence), sequences, density, 3.0, title="A model")
     assert any(re.search(f"chain A: .*{said}", line) for line in made.faults), made.faults
-    assert made.files == [] and not list(tmp_path.iterdir())
+    assert made.files == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_chains_in_one_place_and_a_wrong_frame_are_faults(case):
