@@ -111,16 +111,16 @@ class Geometry:
             "cb_deviation": self.beta_deviation,
         }
         rows: list[dict[str, str | int | float | None]] = []
-        for row, (key, name) in enumerate(zip(self.chain.residues, self.chain.names, strict=True)):
+        for row, (chain, number, code) in enumerate(self.chain.residues):
+            values = {title: float(array[row]) if np.isfinite(array[row]) else None for title, array in columns.items()}
             region = int(self.ramachandran_region[row])
             rows.append(
                 {
-                    **dict(zip(("chain", "number", "insertion_code"), key, strict=True)),
-                    "residue": name,
-                    **{
-                        title: float(array[row]) if np.isfinite(array[row]) else None
-                        for title, array in columns.items()
-                    },
+                    "chain": chain,
+                    "number": number,
+                    "insertion_code": code,
+                    "residue": self.chain.names[row],
+                    **values,
                     "ramachandran_class": CLASSES[self.ramachandran_class[row]] if region >= 0 else None,
                     "ramachandran": REGIONS[region] if region >= 0 else None,
                     "wrong_hand": bool(self.wrong_hand[row]) if self.handed[row] else None,

@@ -66,7 +66,7 @@ def _fitted(kind: int) -> tuple[FloatArray, FloatArray]:
     with (resources.files("cryo2struct.evaluation") / "ramachandran.npy").open("rb") as file:
         table = np.load(file)[kind].astype(np.float64)
     points = np.radians(table[:, :2])
-    covariance = _covariance(points, points) + 1e-6 * np.eye(len(points))
+    covariance = _covariance(points, points) + 1e-9 * np.eye(len(points))
     return points, cho_solve(cho_factor(covariance), np.log(np.maximum(table[:, 2], FLOOR) / FLOOR))
 
 
