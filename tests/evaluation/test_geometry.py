@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.distance import cdist
+from small_models import ideal, moved, structure
 
-from cryo2struct.evaluation.ca import heavy_atoms
 from cryo2struct.evaluation.geometry import Geometry, geometry
 from cryo2struct.evaluation.main_chain import torsion
 from cryo2struct.evaluation.ramachandran import ALLOWED, CLASSES, FAVORED, REGIONS, contour, ramachandran_regions
@@ -138,64 +137,6 @@ def test_torsion_equals_biotites() -> None:
     np.testing.assert_allclose(torsion(*places), np.degrees(biotite.structure.dihedral(*places)), atol=1e-3)
 
 
-def structure(*residues: tuple[str, int, str, dict[str, np.ndarray]]) -> gemmi.Structure:
-    """Chain, number, name and places of the atoms of each residue; the element is the first letter of an atom."""
-    model = gemmi.Model(1)
-    for name, number, kind, atoms in residues:
-        residue = gemmi.Residue()
-        residue.name, residue.seqid = kind, gemmi.SeqId(number, " ")
-        for title, place in atoms.items():
-            atom = gemmi.Atom()
-            atom.name, atom.pos = title, gemmi.Position(*place)
-            atom.element = gemmi.Element(title if title in ("MG", "ZN") else title[0])
-            residue.add_atom(atom)
-        chain = model.find_chain(name) or model.add_chain(name)
-        chain.add_residue(residue)
-    result = gemmi.Structure()
-    result.add_model(model)
-    return result
-
-
-def placed(a: np.ndarray, b: np.ndarray, c: np.ndarray, length: float, angle: float, turn: float) -> np.ndarray:
-    """An atom bonded to c, by bond length, bond angle and torsion angle (degrees)."""
-    along = (c - b) / np.linalg.norm(c - b)
-    normal = np.cross(b - a, along)
-    normal /= np.linalg.norm(normal)
-    angle, turn = np.deg2rad([angle, turn])
-    aside = np.cos(turn) * np.cross(normal, along) + np.sin(turn) * normal
-    return c + length * (np.sin(angle) * aside - np.cos(angle) * along)
-
-
-def ideal(names: list[str], omega: float = 180.0) -> gemmi.Structure:
-    """A strand of Engh and Huber's values (2001) for general residues, with L hands."""
-    n, ca = np.zeros(3), np.array([1.459, 0, 0])
-    c = placed(np.array([0, 1.0, 0]), n, ca, 1.525, 111.0, -60)
-    residues = []
-    for number, name in enumerate(names, 1):
-        to_n, to_c = (n - ca) / 1.459, (c - ca) / 1.525
-        # Equal angles of 110.6 degrees to N and C, on the side of the L hand.
-        middle = (to_n + to_c) * np.cos(np.radians(110.6)) / (1 + np.cos(np.radians(111.0)))
-        upright = np.cross(to_n, to_c) / np.linalg.norm(np.cross(to_n, to_c))
-        beta = ca + 1.532 * (middle + np.sqrt(1 - middle @ middle) * upright)
-        oxygen = placed(n, ca, c, 1.229, 120.1, 135 + 180)
-        atoms = {"N": n, "CA": ca, "C": c, "O": oxygen, "CB": beta}
-        residues.append(("A", number, name, {k: v for k, v in atoms.items() if k != "CB" or name != "GLY"}))
-        next_n = placed(n, ca, c, 1.336, 117.2, 135)
-        next_ca = placed(ca, c, next_n, 1.459, 121.7, omega)
-        n, ca, c = next_n, next_ca, placed(c, next_n, next_ca, 1.525, 111.0, -120)
-    return structure(*residues)
-
-
-def moved(model: gemmi.Structure, change: object) -> gemmi.Structure:
-    """A copy with `change` applied to the place of each atom."""
-    copy = model.clone()
-    for chain in copy[0]:
-        for residue in chain:
-            for atom in residue:
-                atom.pos = gemmi.Position(*change(np.array(atom.pos.tolist())))
-    return copy
-
-
 def test_ideal_strand() -> None:
     summary = geometry(ideal(["ALA", "LYS", "SER", "VAL", "TRP"])).as_dict()
     assert summary["bonds"] == {"n": 24, "rmsd": pytest.approx(0, abs=1e-6), "outliers": 0}
@@ -216,6 +157,25 @@ def test_ideal_strand() -> None:
     assert summary["omega"] == {"n": 4, "cis_proline": 0, "cis_other": 0, "twisted": 0}
     assert summary["clashes"] == {"n_atoms": 25, "n": 0, "per_1000_atoms": 0}
     assert summary["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "omega", "bonds", "angles", "outliers"),
+    [
+        # N-CA, CA-C, C-O, CA-CB, peptide; angles in the order of the table. 110.6 degrees at N-CA-CB of proline is off.
+        ("PRO", 180, [9, 1, 1, 1, 2], [1.1, 7.5, 1.2, 0.1, 0.1, 1.6, 2.4], 1),
+        ("PRO", 0, [9, 1, 1, 1, 2], [1.1, 7.5, 1.2, 0.1, 0.1, 1.6, 5.3], 1),
+        ("GLY", 180, [3, 11, 3, 10], [2.1, 0.5, 1.0, 0.5, 0.6], 0),
+    ],
+)
+def test_ideal_values_of_proline_and_glycine(
+    kind: str, omega: float, bonds: list[float], angles: list[float], outliers: int
+) -> None:
+    """General values in their place deviate by the difference of the two."""
+    found = geometry(ideal(["ALA", kind, "ALA"], omega))
+    assert found.bonds.rmsd == pytest.approx(0.001 * np.linalg.norm(bonds) / np.sqrt(found.bonds.n), abs=1e-6)
+    assert found.angles.rmsd == pytest.approx(np.linalg.norm(angles) / np.sqrt(found.angles.n), abs=1e-5)
+    assert (found.bonds.outliers, found.angles.outliers) == (0, outliers)
 
 
 def test_stretched_bonds_are_outliers() -> None:
@@ -308,69 +268,6 @@ def test_missing_atoms_are_left_out() -> None:
     assert found.as_dict()["chirality"] == {"n": 3, "wrong": 0}
     assert found.as_dict()["ca_ca"]["n"] == 4
     json.dumps([found.as_dict(), found.per_residue()], allow_nan=False)
-
-
-def test_clashes_of_two_copies_are_those_of_all_pairs() -> None:
-    model = read_structure(SMALL / "3o5r_altloc.pdb.gz")
-    model.remove_alternative_conformations()
-    xyz = heavy_atoms(model)
-    other = moved(model, lambda place: place + np.array([4.0, 3.0, 5.0]))
-    for chain in list(other[0]):
-        chain.name = "Z"
-        model[0].add_chain(chain)
-    assert len(geometry(other).clashes.pairs) == 0
-    table = cdist(xyz, heavy_atoms(other))
-    found = geometry(model).clashes
-    assert len(found.pairs) == int((table < 2.2).sum()) > 20
-    assert [pair[2] for pair in found.pairs] == pytest.approx(np.sort(table[table < 2.2]), abs=1e-9)
-    assert found.per_1000_atoms == pytest.approx(1000 * len(found.pairs) / (2 * len(xyz)))
-
-
-def line(*gaps: float) -> list[np.ndarray]:
-    return [np.array([x, 0, 0]) for x in np.concatenate([[0], np.cumsum(gaps)])]
-
-
-def n_clashes(*residues: tuple[str, int, str, dict[str, np.ndarray]]) -> int:
-    return len(geometry(structure(*residues)).clashes.pairs)
-
-
-def test_what_three_bonds_join_does_not_clash() -> None:
-    lysine = dict(zip(["N", "CA", "CB", "CG", "CD"], line(0.6, 0.6, 0.6, 0.3), strict=True))
-    # All pairs are nearer than 2.2 A; four bonds join N and CD alone.
-    assert n_clashes(("A", 1, "LYS", lysine)) == 1
-    # CA 1, C 1, N 2, CA 2: three bonds; C-beta 1 and CA 2: four, unless the residues are not next to each other.
-    n, ca, c, following, last = line(0.7, 0.7, 0.5, 0.6)
-    first = {"N": n, "CA": ca, "C": c}
-    second = {"N": following, "CA": last}
-    wanted = sum(np.linalg.norm(a - b) < 2.2 for a in first.values() for b in second.values())
-    assert wanted == 5
-    assert n_clashes(("A", 1, "ALA", first), ("A", 2, "ALA", second)) == 0
-    assert n_clashes(("A", 1, "ALA", first), ("B", 2, "ALA", second)) == wanted
-
-
-def test_bonds_between_residues() -> None:
-    near, far = np.zeros(3), np.array([2.05, 0, 0])
-    assert n_clashes(("A", 1, "CYS", {"SG": near}), ("B", 9, "CYS", {"SG": far})) == 0
-    assert n_clashes(("A", 1, "CYS", {"SG": near}), ("B", 9, "SER", {"OG": far})) == 1
-    assert n_clashes(("A", 1, "HIS", {"NE2": near}), ("B", 9, "ZN", {"ZN": far})) == 0
-    assert n_clashes(("A", 1, "HOH", {"O": near}), ("A", 2, "HOH", {"O": far})) == 1
-    assert n_clashes(("A", 1, "DA", {"O3'": near}), ("A", 2, "DC", {"P": far})) == 0
-    assert n_clashes(("A", 1, "SO4", {"S": near, "O1": far * 0.7, "O2": -far * 0.3})) == 0
-
-
-def test_links_of_the_file_are_bonds() -> None:
-    model = structure(("A", 1, "ASN", {"ND2": np.zeros(3)}), ("B", 2, "NAG", {"C1": np.array([1.45, 0, 0])}))
-    assert len(geometry(model).clashes.pairs) == 1
-    link = gemmi.Connection()
-    link.type = gemmi.ConnectionType.Covale
-    link.partner1 = gemmi.AtomAddress("A", gemmi.SeqId("1"), "ASN", "ND2")
-    link.partner2 = gemmi.AtomAddress("B", gemmi.SeqId("2"), "NAG", "C1")
-    model.connections.append(link)
-    assert len(geometry(model).clashes.pairs) == 0
-    link.partner2 = gemmi.AtomAddress("B", gemmi.SeqId("2"), "NAG", "C9")
-    model.connections.clear()
-    model.connections.append(link)
-    assert len(geometry(model).clashes.pairs) == 1
 
 
 def test_hydrogens_and_other_conformers_do_not_count() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
+from small_models import structure
 
 from cryo2struct.evaluation.q_score import q_scores
 from cryo2struct.io.maps import read_map
@@ -20,30 +21,8 @@ SMALL = Path(__file__).parents[1] / "data" / "q_score"
 CASES = Path(os.environ.get("CRYO2STRUCT_DATA", "nowhere")) / "map_model"
 
 
-def atom(name: str, place: list[float], element: str = "C", altloc: str = "\0") -> gemmi.Atom:
-    result = gemmi.Atom()
-    result.name, result.element, result.altloc = name, gemmi.Element(element), altloc
-    result.pos = gemmi.Position(*place)
-    return result
-
-
-def structure(*residues: tuple[str, str, list[gemmi.Atom]]) -> gemmi.Structure:
-    """Chain, residue name and atoms of each residue, numbered from 1."""
-    model = gemmi.Model(1)
-    for number, (name, kind, atoms) in enumerate(residues, 1):
-        residue = gemmi.Residue()
-        residue.name, residue.seqid = kind, gemmi.SeqId(number, " ")
-        for one in atoms:
-            residue.add_atom(one)
-        chain = model.find_chain(name) or model.add_chain(name)
-        chain.add_residue(residue)
-    result = gemmi.Structure()
-    result.add_model(model)
-    return result
-
-
 def carbons(xyz: np.ndarray) -> gemmi.Structure:
-    return structure(*[("A", "UNK", [atom("CA", place)]) for place in xyz.tolist()])
+    return structure(*[("A", number, "UNK", {"CA": place}) for number, place in enumerate(xyz, 1)])
 
 
 def map_of(values: np.ndarray, voxel: float = 1.0, origin: float = 0.0) -> DensityMap:
@@ -198,17 +177,25 @@ def test_no_atoms() -> None:
 
 
 def test_classes_chains_and_what_is_left_out() -> None:
-    place = iter(np.random.default_rng(3).uniform([4, -1, 2], [14, 9, 13], (40, 3)).tolist())
-    main = [atom(name, next(place), name[0]) for name in ("N", "CA", "C", "O")]
+    places = iter(np.random.default_rng(3).uniform([4, -1, 2], [14, 9, 13], (40, 3)))
+    residues = [
+        ("A", "LYS", ["N", "CA", "C", "O", "CB", "NZ", "HA"]),
+        ("A", "GLY", ["CA"]),
+        ("A", "XYZ", ["N", "CA", "C", "C9"]),
+        ("B", "DA", ["P", "C1'"]),
+        ("B", "CA", ["CA"]),
+        ("B", "HOH", ["O"]),
+        ("B", "SO4", ["S", "O1"]),
+    ]
     model = structure(
-        ("A", "LYS", [*main, atom("CB", next(place)), atom("NZ", next(place), "N"), atom("HA", next(place), "H")]),
-        ("A", "GLY", [atom("CA", next(place), altloc="A"), atom("CA", next(place), altloc="B")]),
-        ("A", "XYZ", [atom(name, next(place)) for name in ("N", "CA", "C", "C9")]),
-        ("B", "DA", [atom("P", next(place), "P"), atom("C1'", next(place))]),
-        ("B", "CA", [atom("CA", next(place), "CA")]),
-        ("B", "HOH", [atom("O", next(place), "O")]),
-        ("B", "SO4", [atom("S", next(place), "S"), atom("O1", next(place), "O")]),
+        *[
+            (chain, number, kind, {name: next(places) for name in names})
+            for number, (chain, kind, names) in enumerate(residues, 1)
+        ]
     )
+    other = model[0]["A"][1]["CA"][0].clone()
+    other.altloc, other.pos = "B", gemmi.Position(*next(places))
+    model[0]["A"][1].add_atom(other)
     found = q_scores(model, noise())
     assert list(zip(found.names, found.classes, strict=True)) == [
         *((name, "backbone") for name in ("N", "CA", "C", "O")),
