@@ -53,6 +53,12 @@ def test_what_three_bonds_join_does_not_clash() -> None:
     assert n_clashes(("A", 1, "ALA", first), ("B", 2, "ALA", second)) == wanted
 
 
+@pytest.mark.parametrize(("distance", "wanted"), [(2.19, 1), (2.2, 0)])
+def test_the_limit_itself_is_no_clash(distance: float, wanted: int) -> None:
+    places = line(distance)
+    assert n_clashes(("A", 1, "HOH", {"O": places[0]}), ("A", 2, "HOH", {"O": places[1]})) == wanted
+
+
 def test_bonds_between_residues() -> None:
     near, far = np.zeros(3), np.array([2.05, 0, 0])
     assert n_clashes(("A", 1, "CYS", {"SG": near}), ("B", 9, "CYS", {"SG": far})) == 0

@@ -116,6 +116,10 @@ def test_the_contours_are_those_of_the_golden_points() -> None:
         ("cis-proline", -80, 160, "favored"),
         ("pre-proline", -65, 140, "favored"),
         ("isoleucine or valine", -63, -43, "favored"),
+        # golden points whose values, 0.00076, 0.0016 and 0.0015, are between the limits of different classes
+        ("general", -78.6, -85.1, "allowed"),
+        ("cis-proline", -48.9, -12.6, "outlier"),
+        ("glycine", -45.0, 159.7, "allowed"),
         ("isoleucine or valine", 0, 0, "outlier"),
     ],
 )
@@ -230,6 +234,15 @@ def test_alpha_carbons_alone() -> None:
     assert summary["chirality"]["n"] == summary["cb_deviation"]["n"] == summary["omega"]["n"] == 0
     assert summary["notes"] == ["6 of 6 residues lack N or C: they have no torsion angles"]
     json.dumps([summary, found.per_residue()], allow_nan=False)
+
+
+def test_insertion_codes_follow() -> None:
+    model = structure(*[("A", 52, "ALA", {"CA": np.array([3.8 * row, 0, 0])}) for row in range(3)])
+    for residue, code in zip(model[0][0], " AB", strict=True):
+        residue.seqid = gemmi.SeqId(52, code)
+    found = geometry(model)
+    assert found.as_dict()["ca_ca"]["n"] == 2
+    assert [row["insertion_code"] for row in found.per_residue()] == ["", "A", "B"]
 
 
 def test_a_broken_link_between_neighbours_is_an_outlier() -> None:
