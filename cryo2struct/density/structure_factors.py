@@ -1,0 +1,146 @@
+"""Fourier terms of atoms, exact to the corner of the box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import gemmi
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from cryo2struct.objects import FloatArray, GridFrame
+
+Complex = NDArray[np.complex128]
+
+ALIAS = 1e-3  # largest share of the amplitude at the highest index that sampling folds in from beyond
+FINEST = 1.5  # largest number of samples per voxel and axis
+TAIL = 1e-4  # of the weakest term that matters; where the atoms' densities end
+LEAST_TAIL = 1e-13  # 1 / angstrom^2; double precision
+
+
+@dataclass(frozen=True)
+class Atoms:
+    """Atoms as scatterers.
+
+    Attributes
+    ----------
+    xyz : (N, 3) angstrom
+    elements : (N,) names as gemmi writes them
+    occupancy : (N,)
+    b : (N,) isotropic B factors in angstrom^2
+    """
+
+    xyz: FloatArray
+    elements: NDArray[np.str_]
+    occupancy: FloatArray
+    b: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+
+def structure_factors(atoms: Atoms, frame: GridFrame) -> Complex:
+    """Fourier terms of the electrostatic potential of atoms in the periodic box of a map.
+
+    Electron form factors of International Tables C, 4.3.2.2 (five Gaussians, from gemmi). The atoms' densities are
+    summed on a grid somewhat finer than the map's, in double precision and wide enough that terms far weaker than the
+    first are right as well: Fourier shells up to the corner of the box are correlated with them.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Those outside the box count at their place in the periodic images of the box.
+    frame : GridFrame
+
+    Returns
+    -------
+    (z, y, x // 2 + 1)
+        As scipy.fft.rfftn gives them for the potential on the grid, in angstrom per cubic angstrom; indices above
+        (n - 1) // 2 are 0.
+    """
+    shape = np.array(frame.shape)
+    voxel = np.asarray(frame.voxel, dtype=np.float64)[::-1]
+    a, b = form_factors(atoms.elements)
+    sharpest = float((b + atoms.b[:, None]).min()) if len(atoms) else 0.0
+    ask = 4 * np.log(1 / ALIAS) * voxel**2
+    blur = max(0.0, float(ask.max()) / (FINEST**2 - FINEST) - sharpest)
+    samples = np.minimum(FINEST, 0.5 + np.sqrt(0.25 + ask / (sharpest + blur)))
+    sizes = np.array([scipy.fft.next_fast_len(int(np.ceil(size)), real=True) for size in samples * shape])
+    step = shape * voxel / sizes
+    corner = float((0.25 / voxel**2).sum())
+    tail = max(TAIL * np.exp(-(sharpest + blur) * corner / 4), LEAST_TAIL)
+    values = np.zeros(sizes)
+    places = ((atoms.xyz - frame.origin)[:, ::-1]) / step
+    for place, height, width in zip(
+        places, a * atoms.occupancy[:, None], b + (atoms.b + blur)[:, None], strict=True
+    ):
+        _add_atom(values, place, height, width, step, tail)
+    terms = _low_terms(values, frame.shape) * float(np.prod(shape / sizes))
+    terms *= np.exp(blur / 4 * squared_frequencies(frame))
+    return terms
+
+
+def form_factors(elements: NDArray[np.str_]) -> tuple[FloatArray, FloatArray]:
+    """Heights (N, 5) in angstrom and widths (N, 5) in angstrom^2 of the Gaussians of electron form factors."""
+    names, kind = np.unique(elements, return_inverse=True)
+    table = np.array([_coefficients(str(name)) for name in names]).reshape(-1, 10)
+    return table[kind, :5], table[kind, 5:]
+
+
+def squared_frequencies(frame: GridFrame) -> FloatArray:
+    """s^2 (z, y, x // 2 + 1) in 1 / angstrom^2 of each Fourier term, in double precision."""
+    (z, y, x), (voxel_x, voxel_y, voxel_z) = frame.shape, frame.voxel
+    along_z, along_y = scipy.fft.fftfreq(z, voxel_z), scipy.fft.fftfreq(y, voxel_y)
+    return along_z[:, None, None] ** 2 + along_y[:, None] ** 2 + scipy.fft.rfftfreq(x, voxel_x) ** 2
+
+
+def _coefficients(element: str) -> list[float]:
+    # gemmi has no table beyond californium; the heaviest it has stands in.
+    table = gemmi.Element(element).c4322 or gemmi.Element("Cf").c4322
+    return list(table.get_coefs())
+
+
+def _add_atom(
+    values: FloatArray, place: FloatArray, height: FloatArray, width: FloatArray, step: FloatArray, tail: float
+) -> None:
+    """Add Gaussians height (4 pi / width)^1.5 exp(-4 pi^2 r^2 / width) around a place, given in steps of the grid."""
+    peak = np.abs(height) * (4 * np.pi / width) ** 1.5
+    reach = np.sqrt(float((np.log(np.maximum(peak / tail, 1)) * width).max())) / (2 * np.pi)
+    low = np.ceil(place - reach / step).astype(int)
+    high = np.floor(place + reach / step).astype(int) + 1
+    profile_z, profile_y, profile_x = (
+        np.exp(-4 * np.pi**2 / width[:, None] * ((np.arange(first, last) - centre) * spacing) ** 2)
+        for first, last, centre, spacing in zip(low, high, place, step, strict=True)
+    )
+    plane = profile_y[:, :, None] * profile_x[:, None, :]
+    scaled = profile_z * (height * (4 * np.pi / width) ** 1.5)[:, None]
+    block = (scaled.T @ plane.reshape(len(width), -1)).reshape(high - low)
+    pieces = [list(_pieces(*ends)) for ends in zip(low, high, values.shape, strict=True)]
+    for parts in product(*pieces):
+        values[tuple(there for there, _ in parts)] += block[tuple(here for _, here in parts)]
+
+
+def _pieces(low: int, high: int, size: int) -> Iterator[tuple[slice, slice]]:
+    """Where the pieces of low .. high lie on a periodic axis, and in what was put there."""
+    for start in range(low - low % size, high, size):
+        first, last = max(low, start), min(high, start + size)
+        yield slice(first - start, last - start), slice(first - low, last - low)
+
+
+def _low_terms(values: FloatArray, shape: tuple[int, int, int]) -> Complex:
+    """Fourier terms of a finer grid with indices up to (n - 1) // 2; what is cut off is not even computed."""
+    terms: Complex = np.zeros((*shape[:2], shape[2] // 2 + 1), dtype=np.complex128)
+    z, y, x = ((size - 1) // 2 for size in shape)
+    part = scipy.fft.rfft(values, axis=2, workers=-1)[:, :, : x + 1]
+    part = scipy.fft.fft(part, axis=1, workers=-1)[:, _signed(y)]
+    part = scipy.fft.fft(part, axis=0, workers=-1)[_signed(z)]
+    terms[np.ix_(_signed(z), _signed(y), np.arange(x + 1))] = part
+    return terms
+
+
+def _signed(highest: int) -> NDArray[np.int64]:
+    """Indices 0 .. highest and -highest .. -1."""
+    return np.r_[0 : highest + 1, -highest:0]
