@@ -15,10 +15,9 @@ from cryo2struct.objects import FloatArray, GridFrame
 
 Complex = NDArray[np.complex128]
 
-ALIAS = 1e-3  # largest share of the amplitude at the highest index that sampling folds in from beyond
-FINEST = 1.5  # largest number of samples per voxel and axis
-TAIL = 1e-4  # of the weakest term that matters; where the atoms' densities end
-LEAST_TAIL = 1e-13  # 1 / angstrom^2; double precision
+FINER = 1.5  # samples per voxel along each axis
+ALIAS = 3e-3  # largest share of the amplitude at the highest index that sampling folds in from beyond
+TAIL = 1e-3  # of the amplitude at the corner; what is less of an atom's density is cut off
 
 
 @dataclass(frozen=True)
@@ -63,20 +62,17 @@ def structure_factors(atoms: Atoms, frame: GridFrame) -> Complex:
     """
     shape = np.array(frame.shape)
     voxel = np.asarray(frame.voxel, dtype=np.float64)[::-1]
-    a, b = form_factors(atoms.elements)
-    sharpest = float((b + atoms.b[:, None]).min()) if len(atoms) else 0.0
-    ask = 4 * np.log(1 / ALIAS) * voxel**2
-    blur = max(0.0, float(ask.max()) / (FINEST**2 - FINEST) - sharpest)
-    samples = np.minimum(FINEST, 0.5 + np.sqrt(0.25 + ask / (sharpest + blur)))
-    sizes = np.array([scipy.fft.next_fast_len(int(np.ceil(size)), real=True) for size in samples * shape])
+    sizes = np.array([scipy.fft.next_fast_len(int(np.ceil(size)), real=True) for size in FINER * shape])
     step = shape * voxel / sizes
-    corner = float((0.25 / voxel**2).sum())
-    tail = max(TAIL * np.exp(-(sharpest + blur) * corner / 4), LEAST_TAIL)
+    heights, widths = form_factors(atoms.elements)
+    heights, widths = heights * atoms.occupancy[:, None], widths + atoms.b[:, None]
+    # All atoms are made as sharp as the grid bears, or as blurred as it needs; the terms tell of neither in the end.
+    sharpest = 4 * np.log(1 / ALIAS) / (FINER**2 - FINER) * float(voxel.max()) ** 2
+    blur = sharpest - float(widths.min()) if len(atoms) else 0.0
+    tail = TAIL * np.exp(-sharpest / 4 * float((0.25 / voxel**2).sum()))
     values = np.zeros(sizes)
-    places = ((atoms.xyz - frame.origin)[:, ::-1]) / step
-    for place, height, width in zip(
-        places, a * atoms.occupancy[:, None], b + (atoms.b + blur)[:, None], strict=True
-    ):
+    places = (atoms.xyz - frame.origin)[:, ::-1] / step
+    for place, height, width in zip(places, heights, widths + blur, strict=True):
         _add_atom(values, place, height, width, step, tail)
     terms = _low_terms(values, frame.shape) * float(np.prod(shape / sizes))
     terms *= np.exp(blur / 4 * squared_frequencies(frame))

@@ -15,7 +15,7 @@ import gemmi
 import numpy as np
 import scipy.fft
 
-from cryo2struct.density.structure_factors import Atoms, structure_factors, squared_frequencies
+from cryo2struct.density.structure_factors import Atoms, Complex, squared_frequencies, structure_factors
 from cryo2struct.errors import UsageError
 from cryo2struct.evaluation.map_model_fsc import MapModelFsc, map_model_fsc, shells_of
 from cryo2struct.evaluation.map_model_regions import (
@@ -30,6 +30,7 @@ from cryo2struct.objects import DensityMap, FloatArray, GridFrame, IntArray
 
 MAIN_CHAIN = frozenset({"N", "CA", "C", "O", "CB"})
 SMOOTHING = 2.0  # radius of the smooth mask in resolutions
+OUTSIDE = 3.0  # angstrom from the box; nearer atoms still count, in the periodic image of the box
 ALIKE = 1e-6  # of the largest value; values that differ less are one value
 
 
@@ -56,10 +57,7 @@ class ResidueCc:
 
 @dataclass(frozen=True)
 class ChainCc:
-    """Correlation around all atoms of the polymer of a chain, or of its ligands and waters; `cc` None outside the map.
-
-    `part` is "polymer" or "other".
-    """
+    """Correlation around the atoms of the polymer of a chain (`part` "polymer"), or of all else in it ("other")."""
 
     chain: str
     part: str
@@ -83,7 +81,7 @@ class MapModel:
     cc_peaks : over these and as many of the highest values of the map
     cc_main_chain, cc_side_chain : around such atoms; None where there are none
     cc_per_chain : polymer and other residues of each chain
-    per_residue : in the order of the file
+    per_residue : in the order of the chains; of each, those of the polymer first
     fsc_unmasked, fsc_masked : with the map as it is, and inside a soft mask around the model
     n_mask : voxels inside the molecule
     radius : of the atoms in all scores "around" them, angstrom
@@ -133,7 +131,8 @@ def map_model(structure: gemmi.Structure, density: DensityMap, resolution: float
 
     The model's map has the Fourier terms of the map's box (taken as periodic) up to the resolution, with occupancies
     and isotropic B factors as they are in the file. All atoms of the first model count, hydrogens, waters and alternate
-    conformers as well; those outside the box are left out. The Fourier shells go to the corner of the box.
+    conformers as well; those over 3 angstrom outside the box are left out. The Fourier shells go to the corner of the
+    box.
 
     Parameters
     ----------
@@ -150,14 +149,16 @@ def map_model(structure: gemmi.Structure, density: DensityMap, resolution: float
         raise UsageError(f"--resolution {resolution}: give angstrom above 0")
     frame = density.frame
     atoms, groups, outside = _atoms_in(structure, frame)
-    notes = [f"{outside} of {outside + len(atoms)} atoms are outside the map and left out"] if outside else []
+    notes = (
+        [f"{outside} of {outside + len(atoms)} atoms are over {OUTSIDE:g} A outside the map and left out"]
+        if outside
+        else []
+    )
     values = density.values.astype(np.float64)
     if _flat(values):
-        notes.append("the map has no signal: all voxels are alike, all scores are 0")
-        values[:] = 0
+        return _nothing([*notes, "the map has no signal, all voxels are alike: all scores are 0"])
     if not len(atoms):
-        notes.append("no atom of the model is in the map: all scores are 0")
-        return _nothing(notes)
+        return _nothing([*notes, "no atom of the model is in the map: all scores are 0"])
     terms = structure_factors(atoms, frame)
     model = _cut(terms, frame, resolution)
     mask = molecule_mask(frame, atoms)
@@ -191,7 +192,7 @@ def _flat(values: FloatArray) -> bool:
     return high - low <= ALIKE * max(abs(low), abs(high))
 
 
-def _cut(terms: FloatArray, frame: GridFrame, resolution: float) -> FloatArray:
+def _cut(terms: Complex, frame: GridFrame, resolution: float) -> FloatArray:
     """The map (z, y, x) of the terms up to a resolution without their mean."""
     squares = squared_frequencies(frame)
     chosen = (squares <= resolution**-2) & (squares > 0)
@@ -216,8 +217,8 @@ def _local(
     """Scores around residues, chains, and main-chain and side-chain atoms of all."""
     values, model = values.ravel(), model.ravel()
 
-    def score(points: IntArray | Mask) -> float | None:
-        return correlation(values[points], model[points]) if points.any() else None
+    def score(points: IntArray) -> float | None:
+        return correlation(values[points], model[points]) if len(points) else None
 
     main, side = (np.zeros(values.size, dtype=np.bool_) for _ in range(2))
     residues, chains = [], []
@@ -225,18 +226,18 @@ def _local(
         own, rows = np.zeros(values.size, dtype=np.bool_), set[int]()
         for group in members:
             near_main, near_side = (points_around(frame, atoms.xyz[row], radius) for row in (group.main, group.side))
-            main[near_main] = side[near_side] = True
+            main[near_main], side[near_side] = True, True
             near = np.union1d(near_main, near_side)
             own[near] = True
             rows.update(group.main, group.side)
             identity = (chain, group.number, group.insertion, group.name)
             residues.append(ResidueCc(*identity, score(near) or 0.0, score(near_main), score(near_side)))
-        chains.append(ChainCc(chain, part, score(own) or 0.0, len(rows)))
-    return tuple(residues), tuple(chains), (score(main), score(side))
+        chains.append(ChainCc(chain, part, score(np.flatnonzero(own)) or 0.0, len(rows)))
+    return tuple(residues), tuple(chains), (score(np.flatnonzero(main)), score(np.flatnonzero(side)))
 
 
 def _shell_curves(
-    values: FloatArray, terms: FloatArray, frame: GridFrame, atoms: Atoms, width: float
+    values: FloatArray, terms: Complex, frame: GridFrame, atoms: Atoms, width: float
 ) -> tuple[MapModelFsc, MapModelFsc]:
     """Fourier shell correlation without and with the soft mask."""
     shells = shells_of(frame)
@@ -291,8 +292,8 @@ def _is_other(residue: gemmi.Residue) -> bool:
 
 
 def _in_box(atom: gemmi.Atom, frame: GridFrame) -> bool:
-    index = frame.to_index(atom.pos.tolist())
-    return bool(((index >= -0.5) & (index < np.array(frame.shape) - 0.5)).all())
+    place = np.array(atom.pos.tolist()) - frame.origin
+    return bool(((place > -OUTSIDE) & (place < (np.array(frame.shape[::-1]) - 1) * frame.voxel + OUTSIDE)).all())
 
 
 def _nothing(notes: list[str]) -> MapModel:

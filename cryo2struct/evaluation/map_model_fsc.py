@@ -41,7 +41,7 @@ class MapModelFsc:
     d_fsc_model_05: float | None
     d_fsc_model_0143: float | None
 
-    def as_dict(self) -> dict[str, float | None | dict[str, list[float]]]:
+    def as_dict(self) -> dict[str, float | dict[str, list[float]] | None]:
         """The crossings, and the curve with six decimals."""
         curve = {"d_inv": np.round(self.d_inv, 6).tolist(), "fsc": np.round(self.fsc, 6).tolist()}
         return {"d_fsc_model_05": self.d_fsc_model_05, "d_fsc_model_0143": self.d_fsc_model_0143, "curve": curve}
@@ -120,7 +120,7 @@ def smoothed(fsc: FloatArray, d: FloatArray) -> FloatArray:
 
 
 def crossing(d: FloatArray, fsc: FloatArray, level: float) -> float | None:
-    """Where a curve, sorted from low to high resolution, first falls below a level, in angstrom; None where it does not.
+    """Where a curve, from low to high resolution, first falls below a level, in angstrom; None where it does not.
 
     A parabola through the shells around gives the place; the shell's own d where it has no root near.
     """

@@ -22,7 +22,6 @@ VDW_RADII = {
 }
 """Van der Waals radii of Phenix's masks in angstrom; other elements have gemmi's."""
 RADII = (3.0, 10.0)  # angstrom; least and largest radius of an atom in scores of its surroundings
-COLUMNS_AT_ONCE = 4_000_000
 
 
 def molecule_mask(frame: GridFrame, atoms: Atoms, enlarged: float = 0.0) -> Mask:
@@ -55,10 +54,10 @@ def smooth_mask(frame: GridFrame, mask: Mask, width: float) -> FloatArray:
 
 def low_indices(frame: GridFrame) -> Mask:
     """Fourier terms (z, y, x // 2 + 1) whose indices are all up to (n - 1) // 2."""
-    z, y, x = frame.shape
-    signed = (np.abs(scipy.fft.fftfreq(size, 1 / size)) <= (size - 1) // 2 for size in (z, y))
-    along_z, along_y = signed
-    along_x = np.arange(x // 2 + 1) <= (x - 1) // 2
+    along_z, along_y, along_x = (
+        np.minimum(np.arange(size), size - np.arange(size)) <= (size - 1) // 2 for size in frame.shape
+    )
+    along_x = along_x[: frame.shape[2] // 2 + 1]
     return along_z[:, None, None] & along_y[:, None] & along_x
 
 
@@ -82,7 +81,8 @@ def points_around(frame: GridFrame, xyz: FloatArray, radius: float) -> IntArray:
     z, y, x = squares
     atom, i, j, k = np.nonzero(z[:, :, None, None] + y[:, None, :, None] + x[:, None, None, :] <= radius**2)
     voxels = tuple(index[atom, part] for index, part in zip(indices, (i, j, k), strict=True))
-    return np.unique(np.ravel_multi_index(voxels, frame.shape))
+    flat = np.sort(np.ravel_multi_index(voxels, frame.shape))  # faster than the hashes of numpy.unique
+    return np.asarray(flat[np.flatnonzero(np.diff(flat, prepend=-1))])
 
 
 def atom_radius(atoms: Atoms, resolution: float) -> float:
@@ -93,7 +93,7 @@ def atom_radius(atoms: Atoms, resolution: float) -> float:
     """
     frequency = np.linspace(0, 1 / resolution, 1000)
     (height,), (width,) = form_factors(np.array(["C"]))
-    amplitude = (height * np.exp(-frequency[:, None] ** 2 / 4 * (width + atoms.b.mean()))).sum(axis=1)
+    amplitude = (height * np.exp(-(frequency[:, None] ** 2) / 4 * (width + atoms.b.mean()))).sum(axis=1)
     radius = np.arange(0, RADII[1], 0.01)
     image = np.sinc(2 * radius[:, None] * frequency) @ (amplitude * frequency**2)
     bends = np.nonzero(np.diff(image, 2) > 0)[0]
@@ -102,28 +102,10 @@ def atom_radius(atoms: Atoms, resolution: float) -> float:
 
 
 def _near_atoms(frame: GridFrame, xyz: FloatArray, radii: FloatArray) -> Mask:
-    """Voxels nearer to any atom than that atom's radius.
-
-    Of each row of voxels along x a sphere takes one interval: its ends are counted, +1 and -1, and summed up.
-    """
-    depth, height, length = frame.shape
-    ends = np.zeros((depth * height, 2 * length + 1), dtype=np.int32)
-    voxel = np.asarray(frame.voxel)[::-1]
-    place = frame.to_index(xyz)
-    reach = np.ceil(radii.max() / voxel).astype(int) if len(radii) else np.zeros(3, dtype=int)
-    rows = np.array(list(product(range(-reach[0], reach[0] + 2), range(-reach[1], reach[1] + 2))))
-    for first in range(0, len(xyz), max(COLUMNS_AT_ONCE // len(rows), 1)):
-        part = slice(first, first + max(COLUMNS_AT_ONCE // len(rows), 1))
-        row = np.floor(place[part, None, :2]).astype(int) + rows
-        left = radii[part, None] ** 2 - (((row - place[part, None, :2]) * voxel[:2]) ** 2).sum(axis=2)
-        atom, which = np.nonzero(left > 0)
-        half, centre = np.sqrt(left[atom, which]) / voxel[2], place[part][atom, 2]
-        # Nearer than the radius, not at it.
-        low, high = np.floor(centre - half).astype(int) + 1, np.ceil(centre + half).astype(int)
-        start = low % length
-        row = row[atom, which] % (depth, height)
-        flat = row[:, 0] * height + row[:, 1]
-        np.add.at(ends, (flat, start), 1)
-        np.add.at(ends, (flat, start + np.clip(high - low, 0, length)), -1)
-    covered = np.cumsum(ends, axis=1, out=ends) > 0
-    return np.asarray(covered[:, :length] | covered[:, length:-1]).reshape(frame.shape)
+    """Voxels nearer to any atom than that atom's radius."""
+    grid = gemmi.Int8Grid(*frame.shape[::-1])
+    a, b, c = (np.array(frame.shape[::-1]) * frame.voxel).tolist()
+    grid.set_unit_cell(gemmi.UnitCell(a, b, c, 90, 90, 90))
+    for place, radius in zip((xyz - frame.origin).tolist(), radii.tolist(), strict=True):
+        grid.set_points_around(gemmi.Position(*place), radius, 1)
+    return np.ascontiguousarray(np.asarray(grid.array, dtype=np.bool_).transpose(2, 1, 0))
