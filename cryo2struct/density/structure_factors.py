@@ -15,7 +15,7 @@ from cryo2struct.objects import FloatArray, GridFrame
 
 Complex = NDArray[np.complex128]
 
-FINER = 1.5  # samples per voxel along each axis
+FINER = 1.5  # samples per voxel, where voxels are cubes
 ALIAS = 3e-3  # largest share of the amplitude at the highest index that sampling folds in from beyond
 TAIL = 1e-3  # of the amplitude at the corner; what is less of an atom's density is cut off
 
@@ -62,12 +62,14 @@ def structure_factors(atoms: Atoms, frame: GridFrame) -> Complex:
     """
     shape = np.array(frame.shape)
     voxel = np.asarray(frame.voxel, dtype=np.float64)[::-1]
-    sizes = np.array([scipy.fft.next_fast_len(int(np.ceil(size)), real=True) for size in FINER * shape])
+    # All atoms are made as sharp as the grid bears, or as blurred as it needs; the terms tell of neither in the end.
+    decay = 4 * np.log(1 / ALIAS)
+    sharpest = decay / (FINER**2 - FINER) * float(np.prod(voxel)) ** (2 / 3)
+    finer = 0.5 + np.sqrt(0.25 + decay * voxel**2 / sharpest)
+    sizes = np.array([scipy.fft.next_fast_len(int(np.ceil(size)), real=True) for size in finer * shape])
     step = shape * voxel / sizes
     heights, widths = form_factors(atoms.elements)
     heights, widths = heights * atoms.occupancy[:, None], widths + atoms.b[:, None]
-    # All atoms are made as sharp as the grid bears, or as blurred as it needs; the terms tell of neither in the end.
-    sharpest = 4 * np.log(1 / ALIAS) / (FINER**2 - FINER) * float(voxel.max()) ** 2
     blur = sharpest - float(widths.min()) if len(atoms) else 0.0
     tail = TAIL * np.exp(-sharpest / 4 * float((0.25 / voxel**2).sum()))
     values = np.zeros(sizes)
