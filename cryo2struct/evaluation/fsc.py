@@ -64,7 +64,7 @@ def map_fsc(first: DensityMap, second: DensityMap, mask: DensityMap | None = Non
     one, two = (density.values if mask is None else density.values * mask.values for density in (first, second))
     for name, values in (("MAP1", one), ("MAP2", two)):
         if values.min() == values.max():
-            raise InputError(f"{name}: is {values.min():g} everywhere inside the mask; give another map or mask")
+            raise InputError(f"{name}: is {values.min() + 0.0:g} everywhere inside the mask; give another map or mask")
     d_inv, curve = (part[1:] for part in fourier.fsc(one, two, first.frame.voxel))
     half, gold = (crossing(d_inv, curve, level) for level in LEVELS)
     return MapFsc(d_inv, curve, half, gold)
