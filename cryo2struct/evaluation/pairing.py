@@ -1,0 +1,185 @@
+"""Which residue of a model stands for which of a target.
+
+By sequence: chains of like sequence are aligned, and of identical copies those are taken for each other that lie
+together. Residues whose chains find no partner, such as those of a model without a sequence, are paired by place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import gemmi
+import numpy as np
+from Bio.Align import PairwiseAligner, substitution_matrices
+
+from cryo2struct.evaluation.ca import Points, ResidueKey, ca_residues, modelled_residues, pair_points
+from cryo2struct.evaluation.chain_mapping import ChainPair, map_chains
+from cryo2struct.objects import AMINO_ACIDS, FloatArray, IntArray
+
+REACH = 3.0  # angstrom; a pair by place is no longer
+LIKE = 0.2  # identical residues per aligned pair of two chains that may be mapped, at least
+WORD = 4  # residues; chains that share such words are aligned with one another alone
+GAP_OPEN, GAP_EXTEND = -11.0, -1.0  # with BLOSUM62; gaps at the ends are free
+
+
+@dataclass(frozen=True)
+class Residues:
+    """Residues of a structure that have a C-alpha, chain by chain; see `ca.modelled_residues`."""
+
+    keys: list[ResidueKey]
+    residues: list[gemmi.Residue]
+    points: Points
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def xyz(self) -> FloatArray:
+        """C-alphas (N, 3) in angstrom."""
+        return self.points.xyz
+
+    @cached_property
+    def chains(self) -> dict[str, IntArray]:
+        """Name -> residues of a chain, in file order."""
+        members: dict[str, list[int]] = {}
+        for index, key in enumerate(self.keys):
+            members.setdefault(key[0], []).append(index)
+        return {name: np.array(indices, dtype=np.int64) for name, indices in members.items()}
+
+    @cached_property
+    def letters(self) -> str:
+        """One letter a residue, X where the type is unknown."""
+        return "".join((*AMINO_ACIDS, "X")[index] for index in self.points.types)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Pairs (P, 2) of residues: model, target; each residue is in one at most, ordered by the target.
+
+    Attributes
+    ----------
+    model, target : the residues
+    chains : chain of the target -> chain of the model, for those that are mapped
+    aligned : pairs by the plain alignment of the sequences of mapped chains
+    sequence : the same, but by residue number where that pairs as many identical residues: where residues are
+        missing, several alignments are equally good, and the numbers tell which one is meant
+    place : the nearest C-alphas within 3 angstrom that belong to no mapped chain of the model and to no pair
+    """
+
+    model: Residues
+    target: Residues
+    chains: dict[str, str]
+    aligned: IntArray
+    sequence: IntArray
+    place: IntArray
+
+    @cached_property
+    def pairs(self) -> IntArray:
+        """Pairs by sequence, and by place for what has none."""
+        return _ordered([self.sequence, self.place])
+
+
+def residues_of(structure: gemmi.Structure) -> Residues:
+    """Residues with a C-alpha of the first model; none of a structure without models."""
+    if not len(structure):
+        return Residues([], [], Points(np.empty((0, 3)), np.empty(0, dtype=np.int64)))
+    keys, points = ca_residues(structure)
+    return Residues(keys, [residue for _, residue, _ in modelled_residues(structure)], points)
+
+
+def pair(model: gemmi.Structure, target: gemmi.Structure) -> Pairing:
+    """Pair the residues of a model with those of a target."""
+    first, second = residues_of(model), residues_of(target)
+    candidates = {}
+    for a, b in _comparable(first, second):
+        chains = _chain_pair(first, second, a, b)
+        if len(chains.pairs) and chains.identity >= LIKE:
+            candidates[a, b] = chains
+    chosen = map_chains(candidates, first.xyz, second.xyz)
+    mapping = {b: a for a, b in sorted(chosen, key=lambda chains: second.chains[chains[1]][0])}
+    aligned = _ordered([_align(first, second, a, b) for b, a in mapping.items()])
+    sequence = _ordered([candidates[a, b].pairs for b, a in mapping.items()])
+    taken = np.concatenate([aligned, sequence])[:, 1]
+    return Pairing(first, second, mapping, aligned, sequence, _by_place(first, second, mapping, taken))
+
+
+def _chain_pair(model: Residues, target: Residues, a: str, b: str) -> ChainPair:
+    """Pairs of two chains by number, or by alignment if that gives more identical residues."""
+    numbered = _by_number(model, target, a, b)
+    count = _identical(model, target, numbered)
+    if count < min(len(model.chains[a]), len(target.chains[b])):
+        aligned = _align(model, target, a, b)
+        if _identical(model, target, aligned) > count:
+            numbered, count = aligned, _identical(model, target, aligned)
+    return ChainPair(numbered, count / max(len(numbered), 1))
+
+
+def _comparable(model: Residues, target: Residues) -> Iterator[tuple[str, str]]:
+    """Chains of model and target that may be alike: those that share words, or all where a chain shares none."""
+    words = {name: _words(target, members) for name, members in target.chains.items()}
+    for a, members in model.chains.items():
+        own = _words(model, members)
+        shared = {b: len(own & other) for b, other in words.items()}
+        most = max(shared.values(), default=0)
+        yield from ((a, b) for b, number in shared.items() if 4 * number >= most)
+
+
+def _words(residues: Residues, members: IntArray) -> set[str]:
+    letters = "".join(residues.letters[index] for index in members)
+    words = {letters[start : start + WORD] for start in range(len(letters) - WORD + 1)}
+    return {word for word in words if "X" not in word}
+
+
+def _align(model: Residues, target: Residues, a: str, b: str) -> IntArray:
+    """Pairs of the residues of two chains by global alignment of their sequences.
+
+    Of several alignments of equal score the one is taken that is found when the sequences are read backward: US-align
+    takes the same.
+    """
+    first, second = model.chains[a], target.chains[b]
+    letters = ["".join(side.letters[index] for index in rows) for side, rows in ((model, first), (target, second))]
+    if letters[0] == letters[1]:
+        return np.column_stack([first, second])
+    aligner = PairwiseAligner(mode="global", substitution_matrix=substitution_matrices.load("BLOSUM62"))
+    aligner.open_gap_score, aligner.extend_gap_score, aligner.end_gap_score = GAP_OPEN, GAP_EXTEND, 0.0
+    indices = aligner.align(letters[0][::-1], letters[1][::-1])[0].indices
+    i, j = indices[:, (indices >= 0).all(axis=0)][:, ::-1]
+    return np.column_stack([first[len(first) - 1 - i], second[len(second) - 1 - j]])
+
+
+def _by_place(model: Residues, target: Residues, mapping: Mapping[str, str], taken: IntArray) -> IntArray:
+    """The nearest residues of unmapped chains of the model and of the target, but for those taken."""
+    mapped = set(mapping.values())
+    rows = np.array([index for index, key in enumerate(model.keys) if key[0] not in mapped], dtype=np.int64)
+    columns = np.setdiff1d(np.arange(len(target)), taken)
+    near, _ = pair_points(_part(model.points, rows), _part(target.points, columns), REACH)
+    return _ordered([np.column_stack([rows[near[:, 0]], columns[near[:, 1]]])])
+
+
+def _part(points: Points, rows: IntArray) -> Points:
+    return Points(points.xyz[rows], points.types[rows])
+
+
+def _identical(model: Residues, target: Residues, pairs: IntArray) -> int:
+    """Number of pairs of equal, known type."""
+    types = model.points.types[pairs[:, 0]]
+    return int(((types == target.points.types[pairs[:, 1]]) & (types >= 0)).sum())
+
+
+def _ordered(parts: Sequence[IntArray]) -> IntArray:
+    """Pairs (P, 2) of all parts, by their place in the target."""
+    pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *parts])
+    return pairs[np.argsort(pairs[:, 1], kind="stable")]
+
+
+def _by_number(model: Residues, target: Residues, a: str, b: str) -> IntArray:
+    """Residues of equal number and insertion code; none where a number is used twice."""
+    places = {target.keys[j][1:]: int(j) for j in target.chains[b]}
+    numbers = Counter(model.keys[i][1:] for i in model.chains[a])
+    if len(places) < len(target.chains[b]) or len(numbers) < len(model.chains[a]):
+        return np.empty((0, 2), dtype=np.int64)
+    pairs = [(int(i), places[key]) for i in model.chains[a] if (key := model.keys[i][1:]) in places]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
