@@ -1,8 +1,8 @@
 """lDDT: how well the distances within a target are kept by a model, without superposition.
 
-Definition: V. Mariani, M. Biasini, A. Barbato and T. Schwede 2013, "lDDT: a local superposition-free score for comparing
-protein structures and models using distance difference tests", Bioinformatics 29, 2722-2728. Here without its checks
-of stereochemistry, and with atoms taken by their names: side chains that look the same when turned are not turned.
+Definition: V. Mariani, M. Biasini, A. Barbato and T. Schwede 2013, "lDDT: a local superposition-free score for
+comparing protein structures and models using distance difference tests", Bioinformatics 29, 2722-2728. Here without its
+checks of stereochemistry, and with atoms taken by their names: side chains that look the same turned are not turned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cryo2struct.objects import FloatArray, IntArray
 
 RADIUS = 15.0  # angstrom
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # angstrom
-CHUNK = 1000  # atoms whose neighbours are held at a time
+CHUNK = 4000  # atoms whose neighbours are held at a time
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,9 @@ def lddt(model: FloatArray, target: FloatArray, residues: IntArray) -> Lddt:
 
 def _neighbours(xyz: FloatArray, residues: IntArray) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
     """Atoms (first < second) of different residues within `RADIUS`, and their distances; in parts."""
-    if not len(xyz):
-        return
-    tree = cKDTree(xyz)
     for start in range(0, len(xyz), CHUNK):
-        part = cKDTree(xyz[start : start + CHUNK])
-        near = part.sparse_distance_matrix(tree, RADIUS, output_type="ndarray")
-        first, second, distances = near["i"] + start, near["j"], near["v"]
+        part, rest = cKDTree(xyz[start : start + CHUNK]), cKDTree(xyz[start:])
+        near = part.sparse_distance_matrix(rest, RADIUS, output_type="ndarray")
+        first, second, distances = near["i"] + start, near["j"] + start, near["v"]
         wanted = (first < second) & (residues[first] != residues[second]) & (distances < RADIUS)
         yield first[wanted], second[wanted], distances[wanted]

@@ -6,10 +6,9 @@ together. Residues whose chains find no partner, such as those of a model withou
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import gemmi
 import numpy as np
@@ -21,6 +20,7 @@ from cryo2struct.objects import AMINO_ACIDS, FloatArray, IntArray
 
 REACH = 3.0  # angstrom; a pair by place is no longer
 LIKE = 0.2  # identical residues per aligned pair of two chains that may be mapped, at least
+SURE = 0.9  # identical residues per pair of equal number that make an alignment needless
 WORD = 4  # residues; chains that share such words are aligned with one another alone
 GAP_OPEN, GAP_EXTEND = -11.0, -1.0  # with BLOSUM62; gaps at the ends are free
 
@@ -50,6 +50,12 @@ class Residues:
         return {name: np.array(indices, dtype=np.int64) for name, indices in members.items()}
 
     @cached_property
+    def numbers(self) -> dict[str, dict[tuple[int, str], int]]:
+        """Chain -> number and insertion code -> residue; empty for a chain that uses a number twice."""
+        places = {name: {self.keys[index][1:]: index for index in rows.tolist()} for name, rows in self.chains.items()}
+        return {name: rows if len(rows) == len(self.chains[name]) else {} for name, rows in places.items()}
+
+    @cached_property
     def letters(self) -> str:
         """One letter a residue, X where the type is unknown."""
         return "".join((*AMINO_ACIDS, "X")[index] for index in self.points.types)
@@ -64,8 +70,9 @@ class Pairing:
     model, target : the residues
     chains : chain of the target -> chain of the model, for those that are mapped
     aligned : pairs by the plain alignment of the sequences of mapped chains
-    sequence : the same, but by residue number where that pairs as many identical residues: where residues are
-        missing, several alignments are equally good, and the numbers tell which one is meant
+    sequence : the same, but by residue number where that pairs half of the shorter chain with hardly a difference of
+        type, or as many identical residues as the alignment: where residues are missing, several alignments are
+        equally good, and the numbers tell which one is meant
     place : the nearest C-alphas within 3 angstrom that belong to no mapped chain of the model and to no pair
     """
 
@@ -108,13 +115,14 @@ def pair(model: gemmi.Structure, target: gemmi.Structure) -> Pairing:
 
 def _chain_pair(model: Residues, target: Residues, a: str, b: str) -> ChainPair:
     """Pairs of two chains by number, or by alignment if that gives more identical residues."""
-    numbered = _by_number(model, target, a, b)
-    count = _identical(model, target, numbered)
-    if count < min(len(model.chains[a]), len(target.chains[b])):
+    pairs = _by_number(model, target, a, b)
+    count = _identical(model, target, pairs)
+    shorter = min(len(model.chains[a]), len(target.chains[b]))
+    if 2 * count < shorter or count < SURE * len(pairs):
         aligned = _align(model, target, a, b)
         if _identical(model, target, aligned) > count:
-            numbered, count = aligned, _identical(model, target, aligned)
-    return ChainPair(numbered, count / max(len(numbered), 1))
+            pairs, count = aligned, _identical(model, target, aligned)
+    return ChainPair(pairs, count / max(len(pairs), 1))
 
 
 def _comparable(model: Residues, target: Residues) -> Iterator[tuple[str, str]]:
@@ -143,11 +151,16 @@ def _align(model: Residues, target: Residues, a: str, b: str) -> IntArray:
     letters = ["".join(side.letters[index] for index in rows) for side, rows in ((model, first), (target, second))]
     if letters[0] == letters[1]:
         return np.column_stack([first, second])
-    aligner = PairwiseAligner(mode="global", substitution_matrix=substitution_matrices.load("BLOSUM62"))
-    aligner.open_gap_score, aligner.extend_gap_score, aligner.end_gap_score = GAP_OPEN, GAP_EXTEND, 0.0
-    indices = aligner.align(letters[0][::-1], letters[1][::-1])[0].indices
+    indices = _aligner().align(letters[0][::-1], letters[1][::-1])[0].indices
     i, j = indices[:, (indices >= 0).all(axis=0)][:, ::-1]
     return np.column_stack([first[len(first) - 1 - i], second[len(second) - 1 - j]])
+
+
+@cache
+def _aligner() -> PairwiseAligner:
+    aligner = PairwiseAligner(mode="global", substitution_matrix=substitution_matrices.load("BLOSUM62"))
+    aligner.open_gap_score, aligner.extend_gap_score, aligner.end_gap_score = GAP_OPEN, GAP_EXTEND, 0.0
+    return aligner
 
 
 def _by_place(model: Residues, target: Residues, mapping: Mapping[str, str], taken: IntArray) -> IntArray:
@@ -176,10 +189,7 @@ def _ordered(parts: Sequence[IntArray]) -> IntArray:
 
 
 def _by_number(model: Residues, target: Residues, a: str, b: str) -> IntArray:
-    """Residues of equal number and insertion code; none where a number is used twice."""
-    places = {target.keys[j][1:]: int(j) for j in target.chains[b]}
-    numbers = Counter(model.keys[i][1:] for i in model.chains[a])
-    if len(places) < len(target.chains[b]) or len(numbers) < len(model.chains[a]):
-        return np.empty((0, 2), dtype=np.int64)
-    pairs = [(int(i), places[key]) for i in model.chains[a] if (key := model.keys[i][1:]) in places]
+    """Residues of equal number and insertion code."""
+    places = target.numbers[b]
+    pairs = [(i, places[number]) for number, i in model.numbers[a].items() if number in places]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)

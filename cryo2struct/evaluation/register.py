@@ -1,15 +1,16 @@
 """Whether a model has its residues at the places of the target: register, direction and completeness.
 
-All is judged where the model lies; nothing is superposed. The place of a model residue is the residue of the target that
-its C-alpha is paired with, one to one, closest first, up to 3 angstrom.
+All is judged where the model lies; nothing is superposed. The place of a model residue is the residue of the target
+that its C-alpha is paired with, one to one, closest first, up to 3 angstrom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cryo2struct.evaluation.ca import pair_points
 from cryo2struct.evaluation.pairing import REACH, Pairing
@@ -92,7 +93,7 @@ class Places:
 
     of_model: IntArray
     shifts: IntArray
-    judged: np.typing.NDArray[np.bool_]
+    judged: NDArray[np.bool_]
 
 
 def find_places(pairing: Pairing) -> Places:
@@ -154,14 +155,11 @@ def _number(pairing: Pairing, residue: int) -> str:
 def direction_correct(pairing: Pairing, places: Places) -> float | None:
     """Share of the steps of the model, between places next to one another in the target, that go forward."""
     following = {
-        int(first): int(second)
-        for members in pairing.target.chains.values()
-        for first, second in zip(members[:-1], members[1:], strict=True)
+        first: second for members in pairing.target.chains.values() for first, second in pairwise(members.tolist())
     }
     forward = reverse = 0
     for members in pairing.model.chains.values():
-        steps: Sequence[int] = places.of_model[members].tolist()
-        for first, second in zip(steps[:-1], steps[1:], strict=True):
+        for first, second in pairwise(places.of_model[members].tolist()):
             if first >= 0 and second >= 0:
                 forward += following.get(first) == second
                 reverse += following.get(second) == first

@@ -12,11 +12,11 @@ from cryo2struct.evaluation.superposition import superpose
 from cryo2struct.objects import FloatArray
 
 SMALLEST_FRAGMENT = 4  # residues that a superposition starts from
-STARTS = 40  # fragments of each length
+STARTS = 20  # fragments of each length
 STEPS = 12  # of every start
-FINALISTS = 8  # starts that are followed until they stand still
+FINALISTS = 16  # starts that are followed until they stand still
 FINAL_STEPS = 200
-STANDSTILL = 1e-6  # gain of TM-score per step
+STANDSTILL = 1e-6  # gain of the score per step of every start
 BATCH = 2_000_000  # starts x residues at a time, bounds the memory
 
 
@@ -45,21 +45,21 @@ def tm_score(moving: FloatArray, fixed: FloatArray, length: int) -> float:
     moving, fixed = moving - moving.mean(axis=0), fixed - fixed.mean(axis=0)
     starts = _fragments(number)
     batch = max(1, BATCH // number)
-    scores, weights = np.empty(len(starts)), np.empty((0, number))
-    best = np.empty(0)
+    best: FloatArray = np.empty(0)
+    weights: FloatArray = np.empty((0, number))
     for first in range(0, len(starts), batch):
-        part = _windows(starts[first : first + batch], number)
+        scores, part = _step(moving, fixed, _windows(starts[first : first + batch], number), scale)
         for _ in range(STEPS):
             scores, part = _step(moving, fixed, part, scale)
         best, weights = np.concatenate([best, scores]), np.concatenate([weights, part])
         order = np.argsort(-best, kind="stable")[:FINALISTS]
         best, weights = best[order], weights[order]
     for _ in range(FINAL_STEPS):
-        scores, weights = _step(moving, fixed, weights, scale)
-        if scores.max() - best.max() < STANDSTILL:
+        former = best
+        best, weights = _step(moving, fixed, weights, scale)
+        if (best - former).max() < STANDSTILL * length:
             break
-        best = scores
-    return float(max(best.max(), scores.max()) / length)
+    return float(best.max() / length)
 
 
 def _fragments(number: int) -> list[tuple[int, int]]:
@@ -81,9 +81,7 @@ def _windows(fragments: list[tuple[int, int]], number: int) -> FloatArray:
     return ((places >= ends[:, :1]) & (places < ends[:, 1:])).astype(np.float64)
 
 
-def _step(
-    moving: FloatArray, fixed: FloatArray, weights: FloatArray, scale: float
-) -> tuple[FloatArray, FloatArray]:
+def _step(moving: FloatArray, fixed: FloatArray, weights: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
     """Superpose by the weights: sums of the terms (B,) and the weights (B, P) that follow."""
     rotations, translations = superpose(moving, fixed, weights)
     squares = np.zeros((len(weights), len(moving)))
