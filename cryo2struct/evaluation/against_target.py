@@ -25,7 +25,8 @@ from cryo2struct.evaluation.tm_score import tm_score
 from cryo2struct.objects import FloatArray, IntArray
 
 MAIN_CHAIN = frozenset({"N", "CA", "C", "O"})
-ELSEWHERE = 0.5  # TM-score of a model that is right; when hardly any of it lies on the target, it has been moved
+LIKE = 0.5  # TM-score of a model that has the fold of the target
+ELSEWHERE = 0.2  # share of the target that has a model residue by place; less of it, at such a score: it has been moved
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def _rows(pairing: Pairing, places: Places, by_residue: Lddt) -> Iterator[Residu
             model_name=None if i is None else pairing.model.residues[i].name,
             ca_distance=None if i is None else float(distances[j]),
             type_right=None if i is None else _same_type(pairing, i, j),
-            register_shift=int(places.shifts[j]) if places.judged[j] else None,
+            register_shift=None if i is None or not places.judged[i] else int(places.shifts[i]),
             lddt=float(by_residue.atoms[j]) if np.isfinite(by_residue.atoms[j]) else None,
         )
 
@@ -226,5 +227,5 @@ def _notes(pairing: Pairing, whole: float, complete: Completeness) -> Iterator[s
         yield "no chain of the model is like one of the target, and no C-alpha lies within 3 A of one of the target"
     elif not pairing.chains:
         yield "no chain of the model is like one of the target: residues are paired by place"
-    elif whole >= ELSEWHERE and not complete.by_place:
-        yield "the model lies elsewhere than the target: register, direction and completeness cannot be told"
+    elif whole >= LIKE and (complete.by_place or 0.0) < ELSEWHERE:
+        yield "the model lies elsewhere than the target: register, direction and completeness say nothing"

@@ -17,7 +17,7 @@ from cryo2struct.objects import FloatArray, IntArray
 
 RADIUS = 15.0  # angstrom
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0)  # angstrom
-CHUNK = 4000  # atoms whose neighbours are held at a time
+CHUNK = 1000  # atoms whose neighbours are held at a time
 
 
 @dataclass(frozen=True)

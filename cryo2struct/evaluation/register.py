@@ -7,7 +7,7 @@ that its C-alpha is paired with, one to one, closest first, up to 3 angstrom.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,8 +87,8 @@ class Places:
     Attributes
     ----------
     of_model : (M,) place of each model residue: a residue of the target, -1 for none
-    shifts : (T,) shift of the model residue that each residue of the target is paired with by sequence
-    judged : (T,) where there is such a shift
+    shifts : (M,) from the partner by sequence to the place, along the chain of the target
+    judged : (M,) where both are there and of one chain
     """
 
     of_model: IntArray
@@ -105,19 +105,19 @@ def find_places(pairing: Pairing) -> Places:
     position = np.empty(len(pairing.target), dtype=np.int64)
     for number, members in enumerate(pairing.target.chains.values()):
         chain_of[members], position[members] = number, np.arange(len(members))
-    shifts = np.zeros(len(pairing.target), dtype=np.int64)
-    judged = np.zeros(len(pairing.target), dtype=np.bool_)
+    shifts = np.zeros(len(pairing.model), dtype=np.int64)
+    judged = np.zeros(len(pairing.model), dtype=np.bool_)
     i, j = pairing.sequence.T
     same = (of_model[i] >= 0) & (chain_of[of_model[i]] == chain_of[j])
-    judged[j] = same
-    shifts[j[same]] = position[of_model[i[same]]] - position[j[same]]
+    i, j = i[same], j[same]
+    judged[i], shifts[i] = True, position[of_model[i]] - position[j]
     return Places(of_model, shifts, judged)
 
 
 def register_errors(pairing: Pairing, places: Places) -> Register:
     """Count shifted residues and find the longest stretches of them."""
     judged = int(places.judged.sum())
-    shifted = int((places.shifts[places.judged] != 0).sum())
+    shifted = int(np.count_nonzero(places.shifts))
     stretches = [
         stretch
         for chain, model_chain in pairing.chains.items()
@@ -129,21 +129,12 @@ def register_errors(pairing: Pairing, places: Places) -> Register:
 
 def _stretches(pairing: Pairing, places: Places, chain: str, model_chain: str) -> list[Stretch]:
     """Shifted stretches of one chain of the model: runs of residues next to one another in its file."""
-    shifts = dict.fromkeys(pairing.model.chains[model_chain].tolist(), 0)
-    for i, j in pairing.sequence.tolist():
-        if i in shifts and places.judged[j]:
-            shifts[i] = int(places.shifts[j])
-    runs: list[list[int]] = []
-    last = 0
-    for residue, shift in shifts.items():
-        if shift and shift == last:
-            runs[-1].append(residue)
-        elif shift:
-            runs.append([residue])
-        last = shift
+    members = pairing.model.chains[model_chain].tolist()
+    runs = [(shift, list(run)) for shift, run in groupby(members, key=lambda residue: int(places.shifts[residue]))]
     return [
-        Stretch(chain, model_chain, _number(pairing, run[0]), _number(pairing, run[-1]), len(run), shifts[run[0]])
-        for run in runs
+        Stretch(chain, model_chain, _number(pairing, run[0]), _number(pairing, run[-1]), len(run), shift)
+        for shift, run in runs
+        if shift
     ]
 
 
