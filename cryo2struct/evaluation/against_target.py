@@ -25,7 +25,7 @@ from cryo2struct.evaluation.tm_score import tm_score
 from cryo2struct.objects import FloatArray, IntArray
 
 MAIN_CHAIN = frozenset({"N", "CA", "C", "O"})
-LIKE = 0.5  # TM-score of a model that has the fold of the target
+SAME_FOLD = 0.5  # TM-score of a model that has the fold of the target
 ELSEWHERE = 0.2  # share of the target that has a model residue by place; less of it, at such a score: it has been moved
 
 
@@ -227,5 +227,5 @@ def _notes(pairing: Pairing, whole: float, complete: Completeness) -> Iterator[s
         yield "no chain of the model is like one of the target, and no C-alpha lies within 3 A of one of the target"
     elif not pairing.chains:
         yield "no chain of the model is like one of the target: residues are paired by place"
-    elif whole >= LIKE and (complete.by_place or 0.0) < ELSEWHERE:
+    elif whole >= SAME_FOLD and (complete.by_place or 0.0) < ELSEWHERE:
         yield "the model lies elsewhere than the target: register, direction and completeness say nothing"

@@ -23,7 +23,7 @@ FAR = 1e-6  # weight of the sequences alone, for chains that lie apart
 
 @dataclass(frozen=True)
 class ChainPair:
-    """Two chains that may be mapped: `pairs` (K, 2) of their residues, `identity` the share of equal types."""
+    """Two chains that may be mapped: `pairs` (K, 2) of their residues, `identity` of their sequences 0 to 1."""
 
     pairs: IntArray
     identity: float

@@ -19,8 +19,10 @@ from cryo2struct.evaluation.chain_mapping import ChainPair, map_chains
 from cryo2struct.objects import AMINO_ACIDS, FloatArray, IntArray
 
 REACH = 3.0  # angstrom; a pair by place is no longer
-LIKE = 0.2  # identical residues per aligned pair of two chains that may be mapped, at least
-SURE = 0.9  # identical residues per pair of equal number that make an alignment needless
+LIKE = 0.2  # identical residues of two chains that may be mapped, per residue of the shorter, at least
+FEW = 10  # identical residues, at least; of chains that have fewer residues all
+SURE = 0.9  # identical residues per pair of equal number that tell without an alignment that two chains are alike
+CHANCE = 0.05  # more identical residues than by number are found by chance where other residues are missing
 WORD = 4  # residues; chains that share such words are aligned with one another alone
 GAP_OPEN, GAP_EXTEND = -11.0, -1.0  # with BLOSUM62; gaps at the ends are free
 
@@ -70,9 +72,10 @@ class Pairing:
     model, target : the residues
     chains : chain of the target -> chain of the model, for those that are mapped
     aligned : pairs by the plain alignment of the sequences of mapped chains
-    sequence : the same, but by residue number where that pairs half of the shorter chain with hardly a difference of
-        type, or as many identical residues as the alignment: where residues are missing, several alignments are
-        equally good, and the numbers tell which one is meant
+    sequence : the same, but by residue number where that pairs as many identical residues: where residues are
+        missing, several alignments are equally good, and the numbers tell which one is meant. An alignment also finds a
+        few identical residues by chance, up to a twentieth; these do not speak against numbers that agree in their
+        insertion codes
     place : the nearest C-alphas within 3 angstrom that belong to no mapped chain of the model and to no pair
     """
 
@@ -103,26 +106,37 @@ def pair(model: gemmi.Structure, target: gemmi.Structure) -> Pairing:
     candidates = {}
     for a, b in _comparable(first, second):
         chains = _chain_pair(first, second, a, b)
-        if len(chains.pairs) and chains.identity >= LIKE:
+        if chains is not None:
             candidates[a, b] = chains
     chosen = map_chains(candidates, first.xyz, second.xyz)
     mapping = {b: a for a, b in sorted(chosen, key=lambda chains: second.chains[chains[1]][0])}
-    aligned = _ordered([_align(first, second, a, b) for b, a in mapping.items()])
-    sequence = _ordered([candidates[a, b].pairs for b, a in mapping.items()])
+    alignments = [_align(first, second, a, b) for b, a in mapping.items()]
+    aligned = _ordered(alignments)
+    sequence = _ordered(
+        [_meant(first, second, a, b, pairs) for (b, a), pairs in zip(mapping.items(), alignments, strict=True)]
+    )
     taken = np.concatenate([aligned, sequence])[:, 1]
     return Pairing(first, second, mapping, aligned, sequence, _by_place(first, second, mapping, taken))
 
 
-def _chain_pair(model: Residues, target: Residues, a: str, b: str) -> ChainPair:
-    """Pairs of two chains by number, or by alignment if that gives more identical residues."""
+def _chain_pair(model: Residues, target: Residues, a: str, b: str) -> ChainPair | None:
+    """Two chains that are alike; by number if these are nearly all right, else aligned."""
     pairs = _by_number(model, target, a, b)
     count = _identical(model, target, pairs)
     shorter = min(len(model.chains[a]), len(target.chains[b]))
     if 2 * count < shorter or count < SURE * len(pairs):
-        aligned = _align(model, target, a, b)
-        if _identical(model, target, aligned) > count:
-            pairs, count = aligned, _identical(model, target, aligned)
-    return ChainPair(pairs, count / max(len(pairs), 1))
+        pairs = _align(model, target, a, b)
+        count = _identical(model, target, pairs)
+    return ChainPair(pairs, count / shorter) if count >= max(LIKE * shorter, min(FEW, shorter)) else None
+
+
+def _meant(model: Residues, target: Residues, a: str, b: str, aligned: IntArray) -> IntArray:
+    """Pairs of two mapped chains by number, or the aligned ones: see `Pairing.sequence`."""
+    numbered = _by_number(model, target, a, b)
+    codes = [{number for number in side if number[1]} for side in (model.numbers[a], target.numbers[b])]
+    chance = CHANCE if codes[0] == codes[1] else 0.0
+    more = _identical(model, target, aligned) > (1 + chance) * _identical(model, target, numbered)
+    return aligned if more else numbered
 
 
 def _comparable(model: Residues, target: Residues) -> Iterator[tuple[str, str]]:

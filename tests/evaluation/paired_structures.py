@@ -36,7 +36,9 @@ def full_atoms() -> gemmi.Structure:
 
 def move(structure: gemmi.Structure, rotation: Rotation, translation: Sequence[float]) -> gemmi.Structure:
     moved = structure.clone()
-    moved[0].transform_pos_and_adp(gemmi.Transform(gemmi.Mat33(rotation.as_matrix().tolist()), gemmi.Vec3(*translation)))
+    moved[0].transform_pos_and_adp(
+        gemmi.Transform(gemmi.Mat33(rotation.as_matrix().tolist()), gemmi.Vec3(*translation))
+    )
     return moved
 
 

@@ -81,7 +81,7 @@ def test_no_superposition_is_better(seed: int, draw: int) -> None:
 @given(st.integers(0, 1000))
 def test_a_rigid_move_changes_nothing(seed: int) -> None:
     model, kept = distorted(seed)
-    moved = Rotation.random(random_state=seed).apply(model) + [1000, -300, 20]
+    moved = Rotation.random(random_state=seed).apply(model) + np.array([1000, -300, 20])
     assert tm_score(moved, CHAIN[kept], 129) == pytest.approx(tm_score(model, CHAIN[kept], 129), abs=1e-5)
 
 
