@@ -66,8 +66,8 @@ class AgainstTarget:
     Attributes
     ----------
     tm_score : of all chains together, normalised by the residues of the target
-    tm_per_chain : chain of the target -> TM-score of the chain mapped on it, normalised by that chain
-    chain_mapping : chain of the target -> chain of the model
+    tm_per_chain : chain of the target -> TM-score of what is mapped on it, normalised by that chain
+    chain_mapping : chain of the target -> chain of the model, and others that are pieces of it
     lddt_ca : lDDT of the C-alphas, pooled over all distances
     lddt_ca_mean_of_residues : the same, mean over the residues
     lddt_all_atom : lDDT of all atoms but hydrogen; None where model or target has C-alphas alone
@@ -79,7 +79,7 @@ class AgainstTarget:
 
     tm_score: float
     tm_per_chain: dict[str, float]
-    chain_mapping: dict[str, str]
+    chain_mapping: dict[str, list[str]]
     lddt_ca: float | None
     lddt_ca_mean_of_residues: float | None
     lddt_all_atom: float | None
@@ -95,7 +95,7 @@ class AgainstTarget:
         return {
             "tm_score": self.tm_score,
             "tm_per_chain": dict(self.tm_per_chain),
-            "chain_mapping": dict(self.chain_mapping),
+            "chain_mapping": {chain: list(names) for chain, names in self.chain_mapping.items()},
             "lddt_ca": self.lddt_ca,
             "lddt_ca_mean_of_residues": self.lddt_ca_mean_of_residues,
             "lddt_all_atom": self.lddt_all_atom,

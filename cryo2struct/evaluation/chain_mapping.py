@@ -18,6 +18,7 @@ Chains = tuple[str, str]
 SAMPLE = 30  # pairs of two chains that are looked at
 ROUNDS = 3  # of mapping and superposing in turn
 IN_PLACE = 0.5  # share of the best score that says that the model lies where the target lies
+NEAR = 10.0  # angstrom; a piece of a chain has half of its residues as near to their partners
 FAR = 1e-6  # weight of the sequences alone, for chains that lie apart
 
 
@@ -34,28 +35,33 @@ def map_chains(candidates: Mapping[Chains, ChainPair], model: FloatArray, target
 
     The score of a mapping is the sum, over its pairs, of 1 / (1 + (d / d0)^2) as in TM-score, times the identity of
     the two chains. It is taken where the model lies, or, when that finds too little, where the model lies after one of
-    its chains has been superposed on each chain of the target that it may stand for.
+    its chains has been superposed on each chain of the target that it may stand for. Chains of the model that are left
+    over then join the chain of the target along which they lie: they are pieces of it.
 
     Parameters
     ----------
     candidates : chains that may be mapped; all have pairs
     model, target : (N, 3) C-alphas in angstrom that the pairs refer to
+
+    Returns
+    -------
+    list of Chains
+        Those mapped one to one, then the pieces, the longest first.
     """
     if not candidates:
         return []
     search = _Search(candidates, model, target)
-    chosen, score = search.best(np.eye(3), np.zeros(3))
-    if search.is_settled or score >= IN_PLACE * search.perfect(chosen):
-        return [search.chains[index] for index in chosen]
-    for pairs in search.anchors():
-        trial, gained = chosen, -np.inf
+    frame: tuple[FloatArray, FloatArray] = (np.eye(3), np.zeros(3))
+    chosen, score = search.best(*frame)
+    anchors = [] if search.is_settled or score >= IN_PLACE * search.perfect(chosen) else search.anchors()
+    for pairs in anchors:
         for _ in range(ROUNDS):
-            rotation, translation = _superposition(model[pairs[:, 0]], target[pairs[:, 1]])
-            trial, gained = search.best(rotation, translation)
+            moved = _superposition(model[pairs[:, 0]], target[pairs[:, 1]])
+            trial, gained = search.best(*moved)
             pairs = np.concatenate([candidates[search.chains[index]].pairs for index in trial])
         if gained > score:
-            chosen, score = trial, gained
-    return [search.chains[index] for index in chosen]
+            chosen, score, frame = trial, gained, moved
+    return [search.chains[index] for index in chosen + search.pieces(chosen, *frame)]
 
 
 class _Search:
@@ -78,7 +84,7 @@ class _Search:
 
     def best(self, rotation: FloatArray, translation: FloatArray) -> tuple[list[int], float]:
         """The best mapping (indices of `chains`) after moving the model, and its score."""
-        squares = ((self.model @ rotation.T + translation - self.target) ** 2).sum(axis=1)
+        squares = self._squares(rotation, translation)
         closeness = np.add.reduceat(1 / (1 + squares / self.scale), self.starts) / self.counts
         scores = np.zeros((self.rows.max() + 1, self.columns.max() + 1))
         scores[self.rows, self.columns] = self.worth * (closeness + FAR)
@@ -87,6 +93,22 @@ class _Search:
         rows, columns = linear_sum_assignment(scores, maximize=True)
         mapped = place[rows, columns] >= 0
         return [int(index) for index in place[rows, columns][mapped]], float(scores[rows, columns].sum())
+
+    def pieces(self, chosen: list[int], rotation: FloatArray, translation: FloatArray) -> list[int]:
+        """For each chain of the model that is not mapped, the chain of the target along which most of it lies."""
+        near = (self._squares(rotation, translation) <= NEAR**2).astype(np.float64)
+        share = np.add.reduceat(near, self.starts) / self.counts
+        worth = np.where(share >= 0.5, share * self.worth, 0.0)
+        mapped = set(self.rows[chosen])
+        best: dict[int, int] = {}
+        for index in np.argsort(-worth, kind="stable").tolist():
+            if worth[index] > 0 and self.rows[index] not in mapped:
+                best.setdefault(int(self.rows[index]), index)
+        return list(best.values())
+
+    def _squares(self, rotation: FloatArray, translation: FloatArray) -> FloatArray:
+        """Squared distances of all sampled pairs after moving the model."""
+        return ((self.model @ rotation.T + translation - self.target) ** 2).sum(axis=1)
 
     def perfect(self, chosen: list[int]) -> float:
         """Score of a mapping if all residues lay on their partners."""

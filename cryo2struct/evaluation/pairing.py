@@ -6,7 +6,7 @@ together. Residues whose chains find no partner, such as those of a model withou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -70,7 +70,7 @@ class Pairing:
     Attributes
     ----------
     model, target : the residues
-    chains : chain of the target -> chain of the model, for those that are mapped
+    chains : chain of the target -> chain of the model that is mapped on it, and others that are pieces of it
     aligned : pairs by the plain alignment of the sequences of mapped chains
     sequence : the same, but by residue number where that pairs as many identical residues: where residues are
         missing, several alignments are equally good, and the numbers tell which one is meant. An alignment also finds a
@@ -81,7 +81,7 @@ class Pairing:
 
     model: Residues
     target: Residues
-    chains: dict[str, str]
+    chains: dict[str, list[str]]
     aligned: IntArray
     sequence: IntArray
     place: IntArray
@@ -89,7 +89,7 @@ class Pairing:
     @cached_property
     def pairs(self) -> IntArray:
         """Pairs by sequence, and by place for what has none."""
-        return _ordered([self.sequence, self.place])
+        return _joined([self.sequence, self.place])
 
 
 def residues_of(structure: gemmi.Structure) -> Residues:
@@ -109,14 +109,14 @@ def pair(model: gemmi.Structure, target: gemmi.Structure) -> Pairing:
         if chains is not None:
             candidates[a, b] = chains
     chosen = map_chains(candidates, first.xyz, second.xyz)
-    mapping = {b: a for a, b in sorted(chosen, key=lambda chains: second.chains[chains[1]][0])}
-    alignments = [_align(first, second, a, b) for b, a in mapping.items()]
-    aligned = _ordered(alignments)
-    sequence = _ordered(
-        [_meant(first, second, a, b, pairs) for (b, a), pairs in zip(mapping.items(), alignments, strict=True)]
-    )
-    taken = np.concatenate([aligned, sequence])[:, 1]
-    return Pairing(first, second, mapping, aligned, sequence, _by_place(first, second, mapping, taken))
+    mapping: dict[str, list[str]] = {b: [] for b in second.chains if any(b == chains[1] for chains in chosen)}
+    for a, b in chosen:
+        mapping[b].append(a)
+    alignments = {(a, b): _align(first, second, a, b) for a, b in chosen}
+    aligned = _joined(list(alignments.values()))
+    sequence = _joined([_meant(first, second, a, b, pairs) for (a, b), pairs in alignments.items()])
+    place = _by_place(first, second, {a for a, _ in chosen}, np.concatenate([aligned, sequence])[:, 1])
+    return Pairing(first, second, mapping, aligned, sequence, place)
 
 
 def _chain_pair(model: Residues, target: Residues, a: str, b: str) -> ChainPair | None:
@@ -177,13 +177,12 @@ def _aligner() -> PairwiseAligner:
     return aligner
 
 
-def _by_place(model: Residues, target: Residues, mapping: Mapping[str, str], taken: IntArray) -> IntArray:
+def _by_place(model: Residues, target: Residues, mapped: set[str], taken: IntArray) -> IntArray:
     """The nearest residues of unmapped chains of the model and of the target, but for those taken."""
-    mapped = set(mapping.values())
     rows = np.array([index for index, key in enumerate(model.keys) if key[0] not in mapped], dtype=np.int64)
     columns = np.setdiff1d(np.arange(len(target)), taken)
     near, _ = pair_points(_part(model.points, rows), _part(target.points, columns), REACH)
-    return _ordered([np.column_stack([rows[near[:, 0]], columns[near[:, 1]]])])
+    return _joined([np.column_stack([rows[near[:, 0]], columns[near[:, 1]]])])
 
 
 def _part(points: Points, rows: IntArray) -> Points:
@@ -196,10 +195,10 @@ def _identical(model: Residues, target: Residues, pairs: IntArray) -> int:
     return int(((types == target.points.types[pairs[:, 1]]) & (types >= 0)).sum())
 
 
-def _ordered(parts: Sequence[IntArray]) -> IntArray:
-    """Pairs (P, 2) of all parts, by their place in the target."""
+def _joined(parts: Sequence[IntArray]) -> IntArray:
+    """Pairs (P, 2) of all parts, by their place in the target; of several for one residue there the first."""
     pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *parts])
-    return pairs[np.argsort(pairs[:, 1], kind="stable")]
+    return pairs[np.unique(pairs[:, 1], return_index=True)[1]]
 
 
 def _by_number(model: Residues, target: Residues, a: str, b: str) -> IntArray:

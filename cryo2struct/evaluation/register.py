@@ -120,7 +120,8 @@ def register_errors(pairing: Pairing, places: Places) -> Register:
     shifted = int(np.count_nonzero(places.shifts))
     stretches = [
         stretch
-        for chain, model_chain in pairing.chains.items()
+        for chain, model_chains in pairing.chains.items()
+        for model_chain in model_chains
         for stretch in _stretches(pairing, places, chain, model_chain)
     ]
     stretches.sort(key=lambda stretch: -stretch.length)

@@ -239,7 +239,7 @@ def test_names_of_the_scores() -> None:
     assert written == {
         "tm_score": pytest.approx(1),
         "tm_per_chain": {"A": pytest.approx(1)},
-        "chain_mapping": {"A": "A"},
+        "chain_mapping": {"A": ["A"]},
         **dict.fromkeys(("lddt_ca", "lddt_ca_mean_of_residues", "lddt_all_atom", "direction_correct"), 1),
         "superposition_rmsd": pytest.approx(0, abs=1e-6),
         "register": {"judged": 129, "shifted": 0, "shifted_fraction": 0, "stretches": []},
@@ -275,5 +275,5 @@ def test_speed(number: int, seconds: float) -> None:
     start = time.process_time()
     found = against_target(model, target)
     assert time.process_time() - start < seconds
-    assert found.chain_mapping == {f"1_{index}": f"2_{index}" for index in range(number)}
+    assert found.chain_mapping == {f"1_{index}": [f"2_{index}"] for index in range(number)}
     assert found.tm_score == pytest.approx(0.9, abs=0.03)

@@ -57,7 +57,7 @@ def of_type(structure: gemmi.Structure, name: str) -> gemmi.Structure:
 
 def test_names_of_chains_do_not_matter() -> None:
     pairing = pair(read("p6_1SYX_complex_swapped_names", "model"), dimer())
-    assert pairing.chains == {"A": "B", "B": "A"}
+    assert pairing.chains == {"A": ["B"], "B": ["A"]}
     assert len(pairing.pairs) == 191
     assert all(first == second for first, second in numbers(pairing, pairing.pairs))
 
@@ -109,12 +109,33 @@ def test_a_model_without_types_is_paired_by_place() -> None:
         assert len(pairing.place) > 120
 
 
-def test_fragments_of_a_chain_are_paired_by_place() -> None:
-    parts = {"A": part(LYSOZYME, 1, 70), "B": part(LYSOZYME, 71, 100), "C": part(LYSOZYME, 104, 129)}
-    pairing = pair(renumbered(of_chains(parts), 0), lysozyme())
-    assert pairing.chains == {"A": "A"}
-    assert all(first == second for first, second in numbers(pairing, pairing.pairs))
-    assert len(pairing.pairs) == 126
+@pytest.mark.parametrize("moved", [False, True])
+def test_pieces_of_a_chain_belong_to_it(moved: bool) -> None:
+    parts = {"A": part(LYSOZYME, 1, 60), "B": part(LYSOZYME, 71, 100), "C": part(LYSOZYME, 104, 129)}
+    model = noisy(renumbered(of_chains(parts), 50), 0.3)
+    if moved:
+        model = move(model, Rotation.random(random_state=2), (90, 0, 10))
+    pairing = pair(model, lysozyme())
+    assert pairing.chains == {"A": ["A", "B", "C"]}
+    assert numbers(pairing, pairing.sequence) == [
+        (number + 50, number) for number in (*range(1, 61), *range(71, 101), *range(104, 130))
+    ]
+
+
+def test_a_chain_traced_twice_counts_once() -> None:
+    model = of_chains({"A": part(LYSOZYME, 1, 80), "B": part(LYSOZYME, 61, 129)})
+    pairing = pair(model, lysozyme())
+    assert pairing.chains == {"A": ["A", "B"]}
+    assert [pairing.model.keys[i][0] for i, _ in pairing.pairs] == ["A"] * 80 + ["B"] * 49
+
+
+def test_a_copy_that_the_target_lacks_is_no_piece() -> None:
+    target = ring(3, LYSOZYME)
+    alone = of_chains({"A": part(target[0]["A"], 1, 129)})
+    model = of_chains({"A": part(target[0]["A"], 1, 90), "B": target[0]["B"]})
+    pairing = pair(model, alone)
+    assert pairing.chains == {"A": ["A"]}
+    assert len(pairing.pairs) == 90
 
 
 def test_a_few_residues_alike_make_no_chains_alike() -> None:
@@ -146,14 +167,14 @@ def test_copies_are_mapped_by_place(order: tuple[int, ...], moved: bool) -> None
     model = of_chains({f"m{place}": chains["ABCD"[place]] for place in order})
     if moved:
         model = move(model, Rotation.random(random_state=4), (300, -20, 5))
-    assert pair(noisy(model, 0.5), target).chains == {"ABCD"[place]: f"m{place}" for place in range(4)}
+    assert pair(noisy(model, 0.5), target).chains == {"ABCD"[place]: [f"m{place}"] for place in range(4)}
 
 
 def test_fewer_copies_than_in_the_target() -> None:
     target = ring(5, LYSOZYME)
     model = of_chains({"x": target[0]["D"], "y": target[0]["B"]})
-    assert pair(model, target).chains == {"B": "y", "D": "x"}
-    assert pair(target, model).chains == {"y": "B", "x": "D"}
+    assert pair(model, target).chains == {"B": ["y"], "D": ["x"]}
+    assert pair(target, model).chains == {"x": ["D"], "y": ["B"]}
 
 
 @settings(max_examples=25, deadline=None)
@@ -175,13 +196,15 @@ def test_mapping_in_place_is_the_best_of_all(seed: int, n_model: int, n_target: 
         squares = [((model[int(a[1:])] - target[int(b[1:])]) ** 2).sum(axis=1) for a, b in mapping]
         return float(sum((1 / (1 + square / scale)).sum() for square in squares))
 
-    found = map_chains(candidates, model.reshape(-1, 3), target.reshape(-1, 3))
     few, many = sorted([n_model, n_target])
+    mapped = map_chains(candidates, model.reshape(-1, 3), target.reshape(-1, 3))
+    found = mapped[:few]  # those that follow are pieces
     best = 0.0
     for chosen in permutations(range(many), few):
         pairs = [(k, c) if n_model <= n_target else (c, k) for k, c in enumerate(chosen)]
         best = max(best, score([(f"m{a}", f"t{b}") for a, b in pairs]))
-    assert len(found) == few
+    assert len({a for a, _ in found}) == len({b for _, b in found}) == few
+    assert len({a for a, _ in mapped}) == len(mapped)
     # Another frame may give a better mapping than the place does, but only where the place gives little.
     if best >= 0.6 * few * size:
         assert score(found) == pytest.approx(best, rel=1e-4)
