@@ -11,7 +11,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from cryo2struct.objects import FloatArray, GridFrame
+from cryo2struct.objects import FloatArray, GridFrame, IntArray
 
 Complex = NDArray[np.complex128]
 
@@ -72,10 +72,15 @@ def structure_factors(atoms: Atoms, frame: GridFrame) -> Complex:
     heights, widths = heights * atoms.occupancy[:, None], widths + atoms.b[:, None]
     blur = sharpest - float(widths.min()) if len(atoms) else 0.0
     tail = TAIL * np.exp(-sharpest / 4 * float((0.25 / voxel**2).sum()))
-    values = np.zeros(sizes)
+    peaks = heights * (4 * np.pi / (widths + blur)) ** 1.5
+    logs = np.log(np.maximum(np.abs(peaks) / tail, 1))
+    reach = np.sqrt((logs * (widths + blur)).max(axis=1))[:, None] / (2 * np.pi) / step
     places = (atoms.xyz - frame.origin)[:, ::-1] / step
-    for place, height, width in zip(places, heights, widths + blur, strict=True):
-        _add_atom(values, place, height, width, step, tail)
+    low, high = np.ceil(places - reach).astype(int), np.floor(places + reach).astype(int) + 1
+    rates = (2 * np.pi * step) ** 2 / (widths + blur)[:, :, None]
+    values = np.zeros(sizes)
+    for atom in range(len(atoms)):
+        _add_atom(values, places[atom], peaks[atom], rates[atom], low[atom], high[atom])
     terms = _low_terms(values, frame.shape) * float(np.prod(shape / sizes))
     terms *= np.exp(blur / 4 * squared_frequencies(frame))
     return terms
@@ -102,21 +107,18 @@ def _coefficients(element: str) -> list[float]:
 
 
 def _add_atom(
-    values: FloatArray, place: FloatArray, height: FloatArray, width: FloatArray, step: FloatArray, tail: float
+    values: FloatArray, place: FloatArray, peaks: FloatArray, rates: FloatArray, low: IntArray, high: IntArray
 ) -> None:
-    """Add Gaussians height (4 pi / width)^1.5 exp(-4 pi^2 r^2 / width) around a place, given in steps of the grid."""
-    peak = np.abs(height) * (4 * np.pi / width) ** 1.5
-    reach = np.sqrt(float((np.log(np.maximum(peak / tail, 1)) * width).max())) / (2 * np.pi)
-    low = np.ceil(place - reach / step).astype(int)
-    high = np.floor(place + reach / step).astype(int) + 1
-    profile_z, profile_y, profile_x = (
-        np.exp(-4 * np.pi**2 / width[:, None] * ((np.arange(first, last) - centre) * spacing) ** 2)
-        for first, last, centre, spacing in zip(low, high, place, step, strict=True)
+    """Add Gaussians around a place between two corners, all in steps of the grid.
+
+    They are peaks (5,) times exp(-rates (5, 3) times the squared distance along each axis).
+    """
+    along_z, along_y, along_x = (
+        np.exp(-rates[:, axis, None] * (np.arange(low[axis], high[axis]) - place[axis]) ** 2) for axis in range(3)
     )
-    plane = profile_y[:, :, None] * profile_x[:, None, :]
-    scaled = profile_z * (height * (4 * np.pi / width) ** 1.5)[:, None]
-    block = (scaled.T @ plane.reshape(len(width), -1)).reshape(high - low)
-    pieces = [list(_pieces(*ends)) for ends in zip(low, high, values.shape, strict=True)]
+    plane = (along_y[:, :, None] * along_x[:, None, :]).reshape(len(peaks), -1)
+    block = ((along_z * peaks[:, None]).T @ plane).reshape(high - low)
+    pieces = [list(_pieces(*ends)) for ends in zip(low.tolist(), high.tolist(), values.shape, strict=True)]
     for parts in product(*pieces):
         values[tuple(there for there, _ in parts)] += block[tuple(here for _, here in parts)]
 

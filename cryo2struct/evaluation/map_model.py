@@ -130,9 +130,9 @@ def map_model(structure: gemmi.Structure, density: DensityMap, resolution: float
     """Compare a model with a map.
 
     The model's map has the Fourier terms of the map's box (taken as periodic) up to the resolution, with occupancies
-    and isotropic B factors as they are in the file. All atoms of the first model count, hydrogens, waters and alternate
-    conformers as well; those over 3 angstrom outside the box are left out. The Fourier shells go to the corner of the
-    box.
+    and isotropic B factors (none below 0) as they are in the file. All atoms of the first model count, hydrogens,
+    waters and alternate conformers as well; those over 3 angstrom outside the box are left out. The Fourier shells go
+    to the corner of the box.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def _atoms_in(structure: gemmi.Structure, frame: GridFrame) -> tuple[Atoms, list
         np.array([atom.pos.tolist() for atom in chosen]).reshape(-1, 3),
         np.array([atom.element.name for atom in chosen], dtype=np.str_),
         np.array([atom.occ for atom in chosen]),
-        np.array([atom.b_iso for atom in chosen]),
+        np.array([max(atom.b_iso, 0.0) for atom in chosen]),
     )
     return atoms, groups, outside
 

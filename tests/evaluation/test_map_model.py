@@ -415,6 +415,25 @@ def test_a_resolution_that_is_none_is_refused(resolution: float) -> None:
         map_model(peptide(), own_map(peptide()), resolution)
 
 
+@pytest.mark.parametrize("b", [-5000.0, 0.0, 5000.0])
+def test_any_b_factor_gives_numbers(b: float) -> None:
+    structure, density = peptide(), own_map(peptide())
+    for site in structure[0].all():
+        site.atom.b_iso = b
+    found = map_model(structure, density, 2.5)
+    json.dumps(found.as_dict(), allow_nan=False)
+    assert found.cc_box > 0.1
+
+
+def test_a_model_of_occupancy_zero_scores_zero() -> None:
+    structure, density = peptide(), own_map(peptide())
+    for site in structure[0].all():
+        site.atom.occ = 0.0
+    found = map_model(structure, density, 2.5)
+    json.dumps(found.as_dict(), allow_nan=False)
+    assert found.cc_mask == found.cc_box == found.cc_main_chain == 0
+
+
 @pytest.mark.parametrize("resolution", [0.3, 15.0, 80.0])
 def test_any_resolution_gives_numbers(resolution: float) -> None:
     found = map_model(peptide(), own_map(peptide()), resolution)
