@@ -19,7 +19,7 @@ CROSSINGS = ("d_fsc_model_05", "d_fsc_model_0143")
 
 
 def main() -> None:
-    """One row per map: ours minus theirs, the largest of chains and residues and of both curves, seconds of one core."""
+    """One row per map: ours minus theirs, the largest of chains, residues and both curves; seconds of one core."""
     columns = ["map", *SCORES, "chains", "residues", "curve, mean", "d 0.5, A", "d 0.143, A", "seconds"]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     data = Path(sys.argv[1])

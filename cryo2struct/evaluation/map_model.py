@@ -130,9 +130,9 @@ def map_model(structure: gemmi.Structure, density: DensityMap, resolution: float
     """Compare a model with a map.
 
     The model's map has the Fourier terms of the map's box (taken as periodic) up to the resolution, with occupancies
-    and isotropic B factors (none below 0) as they are in the file. All atoms of the first model count, hydrogens, waters and alternate
-    conformers as well; those over 3 angstrom outside the box are left out. The Fourier shells go to the corner of the
-    box.
+    and isotropic B factors (none below 0) as they are in the file. All atoms of the first model count, hydrogens,
+    waters and alternate conformers as well; those over 3 angstrom outside the box are left out. The Fourier shells go
+    to the corner of the box.
 
     Parameters
     ----------
