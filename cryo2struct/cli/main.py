@@ -8,7 +8,7 @@ import warnings
 import typer
 
 from cryo2struct.cli import build, check, classify, demo, doctor, evaluate, evaluate_classifier, simulate, trace, train
-from cryo2struct.errors import Cryo2StructError, InternalError, ResourceError
+from cryo2struct.errors import as_refusal
 
 app = typer.Typer(
     help="Protein models from cryo-EM density maps and sequences.",
@@ -42,27 +42,10 @@ def main() -> None:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         app()
-    except Cryo2StructError as error:
-        sys.exit(_refuse(error))
-    except MemoryError:
-        sys.exit(_refuse(ResourceError("not enough memory: give a smaller map, --mask, or --set prediction.batch=1")))
     except Exception as error:
-        sys.exit(_refuse(InternalError(f"internal fault ({error!r}): please report it with the file {_log_fault()}")))
-
-
-def _refuse(error: Cryo2StructError) -> int:
-    print(f"cryo2struct: {' '.join(str(error).split())}", file=sys.stderr)
-    return error.exit_code
-
-
-def _log_fault() -> str:
-    """Write the traceback of the current exception to a file of its own; returns its name."""
-    import tempfile
-    import traceback
-
-    with tempfile.NamedTemporaryFile("w", prefix="cryo2struct-fault-", suffix=".log", delete=False) as log:
-        traceback.print_exc(file=log)
-    return log.name
+        refusal = as_refusal(error)
+        print(f"cryo2struct: {' '.join(str(refusal).split())}", file=sys.stderr)
+        sys.exit(refusal.exit_code)
 
 
 if __name__ == "__main__":
