@@ -7,7 +7,20 @@ import warnings
 
 import typer
 
-from cryo2struct.cli import build, check, classify, demo, doctor, evaluate, evaluate_classifier, simulate, trace, train
+from cryo2struct.cli import (
+    build,
+    build_set,
+    check,
+    classify,
+    demo,
+    doctor,
+    evaluate,
+    evaluate_classifier,
+    evaluate_set,
+    simulate,
+    trace,
+    train,
+)
 from cryo2struct.errors import as_refusal
 
 app = typer.Typer(
@@ -21,6 +34,8 @@ app.command()(check.check)
 app.command()(classify.classify)
 app.command()(trace.trace)
 app.command()(evaluate.evaluate)
+app.command()(build_set.build_set)
+app.command()(evaluate_set.evaluate_set)
 app.command()(evaluate_classifier.evaluate_classifier)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
