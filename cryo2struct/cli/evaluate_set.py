@@ -62,6 +62,8 @@ def evaluate_set(
             content["differences"] = {name: found.as_dict() for name, found in differences.items()}
         write_score_files(output, content, f"# Scores of {manifest.name}\n\n{text}\n")
     console.say(f"{len(scores)} of {len(models)} evaluated, {len(models) - len(scores)} failed")
+    if against is not None and not differences:
+        console.say(f"warning: {against}: has none of these models: no differences")
 
 
 def _scored(
@@ -92,15 +94,16 @@ def _scored(
 
 def _evaluate(entry: EvaluationEntry) -> dict[str, float | None]:
     """Scores of one model by name, in whichever process."""
-    from cryo2struct.cli.evaluate import read_filters, read_inputs
     from cryo2struct.errors import InputError
-    from cryo2struct.evaluation import evaluate
-    from cryo2struct.evaluation.statistics import flatten
 
     if entry.model is None:
         raise InputError("model: is empty; nothing was built")
     if entry.target is None:
         raise InputError("target: is empty; name the known structure")
+    from cryo2struct.cli.evaluate import read_filters, read_inputs
+    from cryo2struct.evaluation import evaluate
+    from cryo2struct.evaluation.statistics import flatten
+
     filters = read_filters(entry.context, entry.exclude)
     scores = evaluate(*read_inputs(entry.model, entry.target), near_model=entry.near_model, **filters)
     return flatten(scores)
