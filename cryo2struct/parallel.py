@@ -183,8 +183,9 @@ def _leave(number: int, frame: object) -> None:
 def _lost(worker: _Worker) -> ResourceError:
     worker.process.join()
     code = worker.process.exitcode or 0
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return ResourceError(f"its process {how}; perhaps memory ran out: use fewer --workers")
+    if code < 0:
+        return ResourceError(f"its process was ended by signal {-code}; perhaps memory ran out: use fewer --workers")
+    return ResourceError(f"its process ended with exit code {code}; what it said stands above")
 
 
 def _on_cluster(

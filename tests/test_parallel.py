@@ -38,6 +38,8 @@ def fail_at_times(number):
         os.kill(os.getpid(), signal.SIGKILL)
     if number == 4:
         return lambda: "cannot be sent"
+    if number == 5:
+        os._exit(3)
     return number
 
 
@@ -68,16 +70,17 @@ def test_no_tasks():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_failing_task_stops_no_other(workers, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    outcomes = run_tasks(fail_at_times, range(7), workers=workers)
-    assert [outcome.value for outcome in outcomes] == [0, None, None, None, None, 5, 6]
-    errors = [outcome.error for outcome in outcomes[1:5]]
-    assert [type(error) for error in errors] == [InputError, InternalError, ResourceError, InternalError]
+    outcomes = run_tasks(fail_at_times, range(8), workers=workers)
+    assert [outcome.value for outcome in outcomes] == [0, None, None, None, None, None, 6, 7]
+    errors = [outcome.error for outcome in outcomes[1:6]]
+    assert [type(error) for error in errors] == [InputError, InternalError, ResourceError, InternalError, ResourceError]
     assert str(errors[0]) == "one.mrc: is refused"
     (log,) = tmp_path.glob("cryo2struct-fault-*.log")
     assert str(log) in str(errors[1])
     assert "in fail_at_times" in log.read_text()
     assert "signal 9" in str(errors[2])
     assert "--workers" in str(errors[2])
+    assert "exit code 3" in str(errors[4])
     assert all("\n" not in str(error) for error in errors)
 
 

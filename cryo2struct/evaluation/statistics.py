@@ -7,6 +7,7 @@ drawn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -109,6 +110,11 @@ def flatten(scores: Mapping[str, object], prefix: str = "") -> dict[str, float |
 
     Texts and lists, and what stands under a name with `per_` (values by chain or residue, whose names differ from model
     to model), are left out.
+
+    Raises
+    ------
+    ValueError
+        A score is NaN or infinite.
     """
     flat: dict[str, float | None] = {}
     for name, value in scores.items():
@@ -116,5 +122,7 @@ def flatten(scores: Mapping[str, object], prefix: str = "") -> dict[str, float |
             if "per_" not in name:
                 flat |= flatten(value, f"{prefix}{name}.")
         elif value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"score {prefix}{name} is {value}")
             flat[f"{prefix}{name}"] = value
     return flat

@@ -106,7 +106,7 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[Row]:
     except UnicodeDecodeError as fault:
         raise InputError(f"{path}: byte {fault.start} is not UTF-8; save it as CSV in UTF-8") from None
     except csv.Error as fault:
-        raise InputError(f"{path}: is no CSV file ({fault}); give an index of {what}s") from None
+        raise InputError(f"{path}: is no CSV file ({fault}); give a list of {what}s") from None
     header, *rows = table or [[]]
     header = [name.strip() for name in header]
     missing = [name for name in needed if name not in header]

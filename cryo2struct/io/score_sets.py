@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,4 +68,4 @@ def read_models(path: Path) -> list[dict[str, Any]]:
 
 def _is_scored(scores: object) -> bool:
     numbers = scores.values() if isinstance(scores, dict) else [""]
-    return all(value is None or isinstance(value, int | float) for value in numbers)
+    return all(value is None or (isinstance(value, int | float) and math.isfinite(value)) for value in numbers)

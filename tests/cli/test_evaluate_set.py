@@ -147,6 +147,7 @@ def test_nothing_is_overwritten(run, tmp_path):
         (["list.csv", "--against", "list.csv"], 3, "list.csv: holds no scores of models"),
         (["other.json"], 3, "other.json: holds no scores of models"),
         (["words.json"], 3, "words.json: holds no scores of models"),
+        (["nan.json"], 3, "nan.json: holds no scores of models"),
         (["list.csv", "-o", "list.csv"], 4, "list.csv"),
         (["list.csv", "--scheduler", "tcp://127.0.0.1:9"], 6, "pip install 'cryo2struct[cluster]'"),
     ],
@@ -155,6 +156,7 @@ def test_refusals(run, tmp_path, monkeypatch, arguments, code, said):
     write_list(tmp_path / "list.csv", NAMES[:1])
     (tmp_path / "other.json").write_text('{"models": []}')
     (tmp_path / "words.json").write_text('{"models": [{"name": "a", "error": null, "scores": {"x": "high"}}]}')
+    (tmp_path / "nan.json").write_text('{"models": [{"name": "a", "error": null, "scores": {"x": NaN}}]}')
     monkeypatch.setitem(sys.modules, "distributed", None)
     before = {path.name for path in tmp_path.iterdir()}
     found, out, lines = run(*arguments)

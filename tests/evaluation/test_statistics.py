@@ -87,3 +87,5 @@ def test_flatten():
         "f": [1],
     }
     assert flatten(nested) == {"a.b": 1, "a.c": None, "a.d.e": 0.5}
+    with pytest.raises(ValueError, match=r"score a\.b is nan"):
+        flatten({"a": {"b": float("nan")}})
