@@ -131,9 +131,11 @@ def _in_processes(
                     worker = start() if todo else worker
                 give(worker)
                 yield number, outcome
-    finally:
-        for worker, _ in busy.values():
+    except BaseException:  # Ctrl-C, or whoever takes the outcomes failed
+        for worker in started:
             worker.process.terminate()
+        raise
+    finally:
         for worker in started:
             worker.process.join(LEAVE_WITHIN)
             worker.process.kill()

@@ -65,18 +65,15 @@ def build_set(
         for entry in entries
     ]
     make_folder(output)
-    tasks, rows = [], {}
+    rows: dict[str, dict[str, str]] = {}
     with common.Console() as console:
+        tasks = []
         for entry, chosen in zip(entries, settings, strict=True):
-            run = _earlier_run(output / entry.name)
-            if run is None or force or "model.cif" not in run["files"]:
-                # What an earlier run left that found nothing is replaced.
-                tasks.append(Task(entry, output / entry.name, chosen, force or run is not None, maps))
-                continue
-            rows[entry.name] = _row(output, entry, "built earlier")
-            console.say(f"{entry.name}: built earlier")
-            if other := _differing(run["settings"], chosen.model_dump(mode="json")):
-                console.say(f"warning: {entry.name}: built with another {', '.join(other)}; --force builds it again")
+            task = Task(entry, output / entry.name, chosen, force, maps)
+            if force or not _is_built(task, console):
+                tasks.append(task)
+            else:
+                rows[entry.name] = _row(output, entry, "built earlier")
 
         def ended(number: int, outcome: Outcome[None]) -> None:
             entry = tasks[number].entry
@@ -93,11 +90,24 @@ def build_set(
         raise NothingToBuildError(f"{manifest}: nothing was built: {output / TABLE} says why")
 
 
+def _is_built(task: Task, console: common.Console) -> bool:
+    """Whether the model is there; says so, and in what its settings differ."""
+    name, run = task.entry.name, _earlier_run(task.folder)
+    if run is None or "model.cif" not in run["files"]:
+        return False
+    console.say(f"{name}: built earlier")
+    if other := _differing(run["settings"], task.settings.model_dump(mode="json")):
+        console.say(f"warning: {name}: built with another {', '.join(other)}; --force builds it again")
+    return True
+
+
 def _build(task: Task) -> None:
     """Build one map, in whichever process."""
     from cryo2struct.cli import build, relion
 
     entry = task.entry
+    # A run that found nothing leaves a run.json alone, which is replaced.
+    force = task.force or _earlier_run(task.folder) is not None
     with relion.JobControl(None) as control, common.Console(quiet=True) as console:
         build.run(
             entry.map,
@@ -106,7 +116,7 @@ def _build(task: Task) -> None:
             task.settings,
             {},
             entry.mask,
-            task.force,
+            force,
             console,
             control,
             task.maps,
