@@ -17,6 +17,7 @@ from cryo2struct.cli import (
     evaluate,
     evaluate_classifier,
     evaluate_set,
+    fsc,
     simulate,
     trace,
     train,
@@ -37,6 +38,7 @@ app.command()(evaluate.evaluate)
 app.command()(build_set.build_set)
 app.command()(evaluate_set.evaluate_set)
 app.command()(evaluate_classifier.evaluate_classifier)
+app.command()(fsc.fsc)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(doctor.doctor)

@@ -59,7 +59,7 @@ class StructurePack:
     Attributes
     ----------
     ids : list of str, PDB codes
-    protein_residues : (n,) number of protein residues per structure
+    protein_residues, nucleotides : (n,) numbers of residues per structure
     atom_names : list of str
     """
 
@@ -82,8 +82,12 @@ class StructurePack:
         a["residue"] = np.repeat(np.arange(len(a["aa"]), dtype=np.int32), a["residue_natoms"])
         self.ids = [str(i) for i in a["ids"]]
         self.atom_names = [str(name) for name in a["atom_names"]]
-        protein = np.concatenate([[0], np.cumsum(a["aa"] <= 20)])
-        self.protein_residues = np.diff(protein[a["res_offset"]])
+        self.protein_residues = self._count(a["aa"] <= 20)
+        self.nucleotides = self._count(a["aa"] == NUCLEOTIDE)
+
+    def _count(self, chosen: Array) -> Array:
+        total: Array = np.concatenate([[0], np.cumsum(chosen)])
+        return np.diff(total[self._arrays["res_offset"]])
 
     def __len__(self) -> int:
         return len(self.ids)

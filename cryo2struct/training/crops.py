@@ -25,6 +25,7 @@ from cryo2struct.training.labels import (
     alpha_carbons,
     draw_centre,
     label_atoms,
+    nucleotide_atoms,
     random_rotation,
 )
 from cryo2struct.training.measured import MeasuredCrops
@@ -45,6 +46,7 @@ class CropBatch:
     Attributes
     ----------
     atom_crop, atom_xyz, atom_weight, atom_group : (A,), (A, 3) angstrom in the box, (A,), (A,)
+    atom_full : (A,) weight before corruption
     atom_kept : (A,) False where a zone mask removes the atom
     group_b : (crops, B_GROUPS) angstrom^2
     map_* : (crops,) parameters of the map, drawn by `draw_map_parameters`
@@ -63,6 +65,7 @@ class CropBatch:
     atom_crop: Tensor
     atom_xyz: Tensor
     atom_weight: Tensor
+    atom_full: Tensor
     atom_group: Tensor
     atom_kept: Tensor
     group_b: Tensor
@@ -77,6 +80,7 @@ class CropBatch:
     map_soft_mask: Tensor
     map_zone: Tensor
     map_clip: Tensor
+    map_structureless: Tensor
     atoms: Tensor
     filled: Tensor
     ca_cell: Tensor
@@ -99,11 +103,14 @@ class CropBatch:
         return CropBatch(**moved)
 
 
-def draw_map_parameters(rng: Generator, resolutions: tuple[float, float]) -> dict[str, Any]:
-    """Random parameters of one map: resolution, noise, sharpening, masks.
+def draw_map_parameters(
+    rng: Generator, resolutions: tuple[float, float], structureless_share: float = 0.0
+) -> dict[str, Any]:
+    """Random parameters of one map: resolution, noise, sharpening, masks; with a given probability without signal.
 
     The fall-off of most deposited maps is between 0 and 110 angstrom^2, whatever their resolution.
     """
+    structureless = structureless_share > 0 and rng.random() < structureless_share
     d = rng.uniform(*resolutions)
     sharp = rng.random() < 0.7
     return {
@@ -116,8 +123,9 @@ def draw_map_parameters(rng: Generator, resolutions: tuple[float, float]) -> dic
         "contrast": rng.uniform(0, 0.35) if rng.random() < 0.5 else 0.0,
         "blur": rng.uniform(0.1, 0.5, 3) if rng.random() < 0.2 else np.zeros(3),
         "soft_mask": rng.random() < 0.25,
-        "zone": rng.uniform(3, 6) if rng.random() < 0.4 else 0.0,
+        "zone": rng.uniform(3, 6) if not structureless and rng.random() < 0.4 else 0.0,
         "clip": rng.random() < 0.2,
+        "structureless": structureless,
     }
 
 
@@ -128,13 +136,14 @@ def side_chain_depth(structure: PackStructure, atom_names: list[str]) -> Array:
 
 
 def draw_atoms(
-    structure: PackStructure, atom_names: list[str], zone: float, rng: Generator
+    structure: PackStructure, atom_names: list[str], anchors: Array, zone: float, rng: Generator
 ) -> tuple[dict[str, Array], Array]:
-    """Atoms of a random, randomly turned box of the structure, corrupted, and the box's transformed coordinates.
+    """Atoms of a randomly turned box around one of the anchors (indices of atoms), corrupted, and the box's transformed
+    coordinates.
 
     Returns a dictionary with `inside` (indices of the atoms), `weight`, `b`, `kept`, and xyz (A, 3) of all atoms.
     """
-    central, centre = draw_centre(structure.xyz, alpha_carbons(structure, atom_names), rng)
+    central, centre = draw_centre(structure.xyz, anchors, rng)
     scale = np.float32(rng.uniform(0.985, 1.015) if rng.random() < 0.3 else 1.0)  # error of the voxel size
     xyz = (structure.xyz - centre) @ (random_rotation(rng) * scale) + np.float32(BOX / 2)
     inside = np.flatnonzero(((xyz >= 0) & (xyz < BOX - 0.001)).all(axis=1))
@@ -154,20 +163,29 @@ def draw_atoms(
         chains = np.unique(chain)
         around = chains[rng.random(len(chains)) < 0.5]
         kept = np.isin(chain, around) | (chain == structure.chain[structure.residue[central]])
-    return {"inside": inside, "weight": weight, "b": b, "kept": kept}, xyz
+    return {"inside": inside, "weight": weight, "full": SCATTERING[element], "b": b, "kept": kept}, xyz
 
 
 def draw_crop(
-    structure: PackStructure, atom_names: list[str], parameters: dict[str, Any], rng: Generator
+    structure: PackStructure,
+    atom_names: list[str],
+    parameters: dict[str, Any],
+    rng: Generator,
+    *,
+    nucleic: bool = False,
 ) -> dict[str, Any]:
-    """One crop as numpy arrays, keys as in `CropBatch` without the batch dimension."""
-    drawn, xyz = draw_atoms(structure, atom_names, parameters["zone"], rng)
+    """One crop as numpy arrays, keys as in `CropBatch` without the batch dimension; about a nucleotide if asked for."""
+    anchors = nucleotide_atoms(structure) if nucleic else alpha_carbons(structure, atom_names)
+    drawn, xyz = draw_atoms(structure, atom_names, anchors, parameters["zone"], rng)
+    if parameters["structureless"]:
+        drawn["kept"][:] = False
     edges = np.quantile(drawn["b"], np.linspace(0, 1, B_GROUPS + 1)[1:-1])
     group = np.searchsorted(edges, drawn["b"])
     group_b = np.array([drawn["b"][group == g].mean() if (group == g).any() else 0.0 for g in range(B_GROUPS)])
     return {
         "atom_xyz": xyz[drawn["inside"]],
         "atom_weight": drawn["weight"],
+        "atom_full": drawn["full"],
         "atom_group": group,
         "atom_kept": drawn["kept"],
         "group_b": group_b.astype(np.float32),
@@ -182,6 +200,7 @@ def draw_measured_crop(crops: MeasuredCrops, parameters: dict[str, Any], rng: Ge
     return {
         "atom_xyz": np.zeros((0, 3), dtype=np.float32),
         "atom_weight": np.zeros(0, dtype=np.float32),
+        "atom_full": np.zeros(0, dtype=np.float32),
         "atom_group": np.zeros(0, dtype=np.int64),
         "atom_kept": np.zeros(0, dtype=bool),
         "group_b": np.zeros(B_GROUPS, dtype=np.float32),
@@ -262,6 +281,7 @@ def simulate(batch: CropBatch) -> Tensor:
     occupied = torch.bincount(batch.atom_crop, minlength=crops) * 18.0 / BOX**3
     local_power = (power / occupied.clamp(1e-3, 1.0)[:, None])[:, shell].view(spectrum.shape)
     fsc = corruption.fsc_curve(s.flatten(), batch.map_resolution, batch.map_fsc_width).view(spectrum.shape)
+    fsc = torch.where(batch.map_structureless[:, None, None, None], 0.0, fsc)
     spectrum = corruption.add_noise(spectrum, fsc, local_power, batch.map_noise, generator)
     power = corruption.radial_mean(spectrum.abs().flatten(1) ** 2, shell, weight.flatten(), shells)
     b = corruption.sharpening(power, shell_s, batch.map_resolution, batch.map_falloff)
@@ -299,7 +319,8 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
     """Endless batches; batch k is a function of (seed, k) alone, so that a resumed training goes on where it stopped.
 
     Yields the batch and its densities, or None for the densities when they shall be simulated on the training device.
-    With `measured`, each crop is one of an experimental map with the probability `measured_share`.
+    With `measured`, each crop is one of an experimental map with the probability `measured_share`. Of the others,
+    `nucleic_share` lie about a nucleotide, and `structureless_share` are noise with the power of a molecule's map.
     """
 
     def __init__(
@@ -314,6 +335,8 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         simulate_here: bool,
         measured: MeasuredCrops | None = None,
         measured_share: float = 0.0,
+        nucleic_share: float = 0.0,
+        structureless_share: float = 0.0,
     ) -> None:
         self.pack = pack
         self.indices = np.array(indices)
@@ -326,6 +349,9 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         self.simulate_here = simulate_here
         self.measured = measured
         self.measured_share = measured_share
+        self.nucleic = self.indices[pack.nucleotides[self.indices] > 0]
+        self.nucleic_share = nucleic_share if len(self.nucleic) else 0.0
+        self.structureless_share = structureless_share
         self.rank, self.ranks = 0, 1  # of N processes, process r takes batch N k + r at step k
 
     def batch(self, number: int) -> CropBatch:
@@ -333,9 +359,12 @@ class CropStream(IterableDataset[tuple[CropBatch, Tensor | None]]):
         rng = np.random.default_rng([self.seed, number])
         crops = []
         for index in rng.choice(self.indices, self.batch_size, p=self.probability):
-            parameters = draw_map_parameters(rng, self.resolutions)
+            parameters = draw_map_parameters(rng, self.resolutions, self.structureless_share)
             if self.measured is not None and rng.random() < self.measured_share:
                 crops.append(draw_measured_crop(self.measured, parameters, rng))
+            elif self.nucleic_share > 0 and rng.random() < self.nucleic_share:
+                structure = self.pack[rng.choice(self.nucleic)]
+                crops.append(draw_crop(structure, self.pack.atom_names, parameters, rng, nucleic=True))
             else:
                 crops.append(draw_crop(self.pack[index], self.pack.atom_names, parameters, rng))
         return collate(crops, seed=int(rng.integers(2**31)))

@@ -31,14 +31,20 @@ def random_rotation(rng: Generator) -> Array:
     return (q * np.linalg.det(q)).astype(np.float32)
 
 
-def draw_centre(xyz: Array, alphas: Array, rng: Generator) -> tuple[int, Array]:
-    """A C-alpha and a point within 10 A of it per axis: of two draws the one with more C-alphas around.
+def nucleotide_atoms(structure: PackStructure) -> Array:
+    """Indices of the atoms of nucleotides."""
+    return np.flatnonzero(structure.aa[structure.residue] == NUCLEOTIDE)
 
-    That labels a quarter more residues per crop than a single draw, at the same cost.
+
+def draw_centre(xyz: Array, anchors: Array, rng: Generator) -> tuple[int, Array]:
+    """One of the anchors (indices of atoms) and a point within 10 A of it per axis: of two draws the one with more
+    anchors around.
+
+    With C-alphas that labels a quarter more residues per crop than a single draw, at the same cost.
     """
-    atoms = rng.choice(alphas, 2)
+    atoms = rng.choice(anchors, 2)
     points = xyz[atoms] + rng.uniform(-10, 10, (2, 3)).astype(np.float32)
-    around = [(np.abs(xyz[alphas] - point) < CROP / 2).all(axis=1).sum() for point in points]
+    around = [(np.abs(xyz[anchors] - point) < CROP / 2).all(axis=1).sum() for point in points]
     best = int(np.argmax(around))
     return int(atoms[best]), points[best]
 

@@ -52,7 +52,7 @@ def fixed_part(config: Config) -> Config:
     return {
         "seed": config["seed"],
         "network": config["network"],
-        "resolutions": data.get("resolutions"),
+        **{name: data.get(name) for name in ("resolutions", "nucleic_share", "structureless_share")},
         "optimiser": config["optimiser"],
         "loss": config["loss"],
         **({"real_share": data["real_share"]} if data.get("real") else {}),  # absent from former checkpoints

@@ -16,6 +16,7 @@ PACK = Path(__file__).parents[1] / "data" / "small_pack.npz"
 PLAIN = {
     "resolution": 2.0, "fsc_width": 0.01, "noise": 0.0, "falloff": 60.0, "low_pass": 10.0,
     "solvent": 0.0, "contrast": 0.0,    "blur": np.zeros(3), "soft_mask": False, "zone": 0.0, "clip": False,
+    "structureless": False,
 }  # fmt: skip
 
 
@@ -34,6 +35,28 @@ def one_crop(pack, seed=0, **changes):
     rng = np.random.default_rng(seed)
     crop = crops.draw_crop(pack[3], pack.atom_names, {**PLAIN, **changes}, rng)
     return crops.collate([crop], seed=seed)
+
+
+def test_structureless_crop_is_noise_of_the_same_power_without_labels(pack):
+    signal, noise = one_crop(pack), one_crop(pack, structureless=True, noise=1.0)
+    assert len(signal.ca_cell) > 0
+    assert len(noise.ca_cell) == 0
+    assert not noise.atoms.any()
+    assert not noise.filled.any()
+    a, b = (crops.simulate(batch)[0, 0].numpy() for batch in (signal, noise))
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] < 0.1
+    # Noise of one seed is another noise of another.
+    other = crops.simulate(one_crop(pack, seed=1, structureless=True, noise=1.0))[0, 0].numpy()
+    assert abs(np.corrcoef(b.ravel(), other.ravel())[0, 1]) < 0.1
+
+
+def test_shares_of_nucleic_and_structureless_crops(pack):
+    options = {"batch_size": 60, "resolutions": (2.0, 4.0), "seed": 5, "first_batch": 0, "simulate_here": True}
+    both = CropStream(pack, list(range(len(pack))), **options, nucleic_share=0.5, structureless_share=0.3).batch(0)
+    none = CropStream(pack, list(range(len(pack))), **options).batch(0)
+    assert not none.map_structureless.any()
+    assert 8 <= both.map_structureless.sum() <= 28  # 18 +- 3.5
+    assert ((both.filled == 2).flatten(1).sum(1) > 100).sum() > 2 * ((none.filled == 2).flatten(1).sum(1) > 100).sum()
 
 
 def test_batches_depend_on_seed_and_number_alone(pack):

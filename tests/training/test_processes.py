@@ -78,8 +78,10 @@ def trained_alone(values):
         {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
     adam = torch.optim.AdamW(groups, betas=(0.9, 0.98))
-    options = {"batch_size": 1, "resolutions": tuple(values["data"]["resolutions"]), "seed": values["seed"]}
-    stream = CropStream(pack, pack.split("train"), **options, first_batch=0, simulate_here=False)
+    data = values["data"]
+    options = {"batch_size": 1, "resolutions": tuple(data["resolutions"]), "seed": values["seed"]}
+    shares = {name: data[name] for name in ("nucleic_share", "structureless_share")}
+    stream = CropStream(pack, pack.split("train"), **options, **shares, first_batch=0, simulate_here=False)
     for step in range(optimiser["steps"]):
         for group in adam.param_groups:
             group["lr"] = learning_rate(step, values)
