@@ -98,15 +98,26 @@ def _evaluate(entry: EvaluationEntry) -> dict[str, float | None]:
 
     if entry.model is None:
         raise InputError("model: is empty; nothing was built")
-    if entry.target is None:
-        raise InputError("target: is empty; name the known structure")
-    from cryo2struct.cli.evaluate import read_filters, read_inputs
+    from cryo2struct.cli.evaluate import read_fasta, read_filters, read_inputs, read_maps
     from cryo2struct.evaluation import evaluate
     from cryo2struct.evaluation.statistics import flatten
 
-    filters = read_filters(entry.context, entry.exclude)
-    scores = evaluate(*read_inputs(entry.model, entry.target), near_model=entry.near_model, **filters)
+    model, target = read_inputs(entry.model, entry.target)
+    maps = read_maps(entry.map, None, None, "auto", _unsaid) if entry.resolution is not None else {}
+    scores = evaluate(
+        model,
+        target,
+        **maps,
+        resolution=entry.resolution,
+        sequences=read_fasta(entry.fasta, _unsaid),
+        near_model=entry.near_model,
+        **read_filters(entry.context, entry.exclude),
+    )
     return flatten(scores)
+
+
+def _unsaid(warning: str) -> None:
+    """Warnings about a map or sequences were given when the model was built."""
 
 
 def _by_name(models: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any, TypedDict
 
 import gemmi
+import numpy as np
 
 from cryo2struct.errors import InputError, UsageError
 from cryo2struct.evaluation.against_target import AgainstTarget, against_target
@@ -108,6 +109,7 @@ def evaluate(
     of_map = _against_map(result, model, density, half_maps, resolution)
     shape = geometry(model)
     result["geometry"] = shape.as_dict()
+    result["notes"] += shape.notes
     result["per_residue"] = residue_rows(shape, of_map, of_target)
     return result
 
@@ -141,13 +143,14 @@ def _against_map(
         result["half_maps"] = {"d_fsc_05": halves.d_fsc_05, "d_fsc_0143": halves.d_fsc_0143}
         resolution = resolution if resolution is not None else halves.d_fsc_0143
         first, second = half_maps
-        density = density or DensityMap((first.values + second.values) / 2, first.frame, first.header)
+        density = density or DensityMap(np.float32(0.5) * (first.values + second.values), first.frame, first.header)
     if density is None:
         return None
     if resolution is None:
         raise UsageError("--resolution: is missing; the correlation of model and map depends on it")
     found = map_model(model, density, resolution), q_scores(model, density)
     result["map_model"], result["q_score"] = (part.as_dict() for part in found)
+    result["notes"] += [note for part in found for note in part.notes]
     return found
 
 

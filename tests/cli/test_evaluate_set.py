@@ -110,15 +110,15 @@ def test_failing_models_are_listed(run, tmp_path):
         handle.write(f"bad,broken.cif,{target},\nunbuilt,,{target},\nunknown,{target},,\n")
     code, out, lines = run("list.csv", "-o", "scores", "--workers", "2")
     assert code == 0
-    assert lines[-1] == "1 of 4 evaluated, 3 failed"
+    assert lines[-1] == "2 of 4 evaluated, 2 failed"
     assert "- unbuilt: model: is empty; nothing was built" in out
     content = json.loads((tmp_path / "scores" / "scores.json").read_text())
-    assert [model["error"] is None for model in content["models"]] == [True, False, False, False]
+    assert [model["error"] is None for model in content["models"]] == [True, False, False, True]
     assert "broken.cif" in content["models"][1]["error"]
     assert content["summary"][FOUND]["n"] == 1
     assert content["summary"][FOUND]["low"] is None
 
-    (tmp_path / "list.csv").write_text(f"name,model,target\nunbuilt,,{target}\nunknown,{target},\n")
+    (tmp_path / "list.csv").write_text(f"name,model,target\nunbuilt,,{target}\nbad,broken.cif,{target}\n")
     code, out, lines = run("list.csv")
     assert code == 3
     assert not out
