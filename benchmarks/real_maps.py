@@ -85,8 +85,12 @@ def run_one(folder: Path, output: Path, options: list[str]) -> dict[str, Any]:
     row: dict[str, Any] = {"error": done.stderr.strip().splitlines()[-1] if done.returncode else None}
     if done.returncode == 0:
         record = json.loads((output / "run.json").read_text())
-        scores = evaluate(read_structure(output / "model.cif"), target)
+        model = read_structure(output / "model.cif")
+        scores = evaluate(model, target, **filters(folder))
         row["model"] = scores["chain_comparison"]["entire_target"]
+        precision = scores["ca"]["at_3.0"]["precision"]
+        row["far"] = None if precision is None else 100 * (1 - precision)
+        row["geometry"] = scores["geometry"]
         row["ca"] = evaluate(read_candidates(output / "candidates.npz"), target, **filters(folder))["ca"]
         row["seconds"] = sum(step["seconds"] for step in record["steps"])
         row["memory"] = max(step["peak_memory_gb"] for step in record["steps"])
@@ -100,8 +104,11 @@ def run_one(folder: Path, output: Path, options: list[str]) -> dict[str, Any]:
 
 def print_tables(rows: dict[str, dict[str, Any]], resolutions: dict[str, float]) -> None:
     """Markdown tables of builds, of the baseline, and of means per protein."""
-    print("| map | A | found % | rmsd A | match % | mean length | CA 1.5 A R/P | 2 A R/P | 3 A R/P | seconds | GB |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| map | A | found % | rmsd A | match % | mean length | bad connections | over 3 A off % | favoured / outlier % "
+        "| CA 1.5 A R/P | 2 A R/P | 3 A R/P | seconds | GB |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name, row in rows.items():
         start = f"| {name} | {resolutions[name]} |"
         if row["error"]:
@@ -110,9 +117,11 @@ def print_tables(rows: dict[str, dict[str, Any]], resolutions: dict[str, float])
         m = row["model"]
         ca = " | ".join(f"{row['ca'][d]['recall']:.2f} / {row['ca'][d]['precision']:.2f}" for d in DISTANCES)
         rmsd = "-" if m["close_rmsd"] is None else f"{m['close_rmsd']:.2f}"
+        regions = row["geometry"]["ramachandran"]
         print(
-            f"{start} {m['found_percent']:.1f} | {rmsd} | {m['seq_match_percent']:.1f} | {m['mean_length']:.1f} | {ca} "
-            f"| {row['seconds']:.1f} | {row['memory']:.2f} |"
+            f"{start} {m['found_percent']:.1f} | {rmsd} | {m['seq_match_percent']:.1f} | {m['mean_length']:.1f} "
+            f"| {m['bad_connections']} | {_cell(row['far'])} | {_cell(regions['percent_favored'])} / "
+            f"{_cell(regions['percent_outliers'])} | {ca} | {row['seconds']:.1f} | {row['memory']:.2f} |"
         )
     print("\nBaseline, brightest voxels:\n")
     print("| map | CA 1.5 A R/P | 2 A R/P | 3 A R/P |\n|---|---|---|---|")
@@ -121,6 +130,10 @@ def print_tables(rows: dict[str, dict[str, Any]], resolutions: dict[str, float])
             f"{row['baseline'][d]['recall']:.2f} / {row['baseline'][d]['precision']:.2f}" for d in DISTANCES
         )
         print(f"| {name} | {ca} |")
+    built = protein_means(
+        rows, resolutions, lambda row: [row["model"]["found_percent"], row["model"]["seq_match_percent"]]
+    )
+    print(f"\nMaps of 3.8 A or better, mean over proteins: found {built[0]:.1f} %, match {built[1]:.1f} %")
     for kind, title in (("ca", "network"), ("baseline", "baseline")):
         by_protein = defaultdict(list)
         for name, row in rows.items():
@@ -132,6 +145,19 @@ def print_tables(rows: dict[str, dict[str, Any]], resolutions: dict[str, float])
             listed = ", ".join(f"{p} {r:.2f} / {q:.2f}" for p, (r, q) in zip(by_protein, means, strict=True))
             print(f"\nCA at 2 A, maps of 3.8 A or better, {title}: {listed}")
             print(f"mean over proteins: recall {recall:.3f}, precision {precision:.3f}")
+
+
+def protein_means(rows, resolutions, values) -> np.ndarray:
+    """Mean over the proteins of the means over their maps of 3.8 A or better."""
+    by_protein = defaultdict(list)
+    for name, row in rows.items():
+        if name in PROTEINS and resolutions[name] <= 3.8 and not row["error"]:
+            by_protein[PROTEINS[name]].append(values(row))
+    return np.mean([np.mean(found, axis=0) for found in by_protein.values()], axis=0)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def main() -> None:
