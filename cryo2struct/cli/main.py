@@ -7,7 +7,19 @@ import warnings
 
 import typer
 
-from cryo2struct.cli import build, check, classify, demo, doctor, evaluate, evaluate_classifier, simulate, trace, train
+from cryo2struct.cli import (
+    build,
+    check,
+    classify,
+    demo,
+    doctor,
+    evaluate,
+    evaluate_classifier,
+    report,
+    simulate,
+    trace,
+    train,
+)
 from cryo2struct.errors import Cryo2StructError, InternalError, ResourceError
 
 app = typer.Typer(
@@ -22,6 +34,7 @@ app.command()(classify.classify)
 app.command()(trace.trace)
 app.command()(evaluate.evaluate)
 app.command()(evaluate_classifier.evaluate_classifier)
+app.command()(report.report)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
