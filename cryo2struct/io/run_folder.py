@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from cryo2struct.io.outputs import RUN_FILE, sha256, write_text
 from cryo2struct.io.sequences import read_sequences
 from cryo2struct.io.streams import read_bytes
 from cryo2struct.objects import DensityMap, FloatArray, IntArray
+
+MIRRORED_MAP = "map_mirrored.mrc"
+"""The map flipped along x, where the model belongs to it."""
 
 
 class InputFile(BaseModel):
@@ -95,8 +99,7 @@ class BuiltChain:
     def unbuilt(self) -> list[tuple[int, int]]:
         """First and last position of each stretch that is not built."""
         edges = [0, *self.position.tolist(), len(self.letters) + 1]
-        pairs = zip(edges[:-1], edges[1:], strict=True)
-        return [(before + 1, after - 1) for before, after in pairs if after - before > 1]
+        return [(before + 1, after - 1) for before, after in pairwise(edges) if after - before > 1]
 
 
 @dataclass(frozen=True)
@@ -142,10 +145,9 @@ def read_map_of(run: FinishedRun) -> tuple[DensityMap | None, str]:
     """The map that the model belongs to, read as the run did; where it cannot be had, None and why, in one line."""
     source = run.record.inputs["map"]
     path, how = Path(source.path), run.record.settings.map
-    mirrored = run.record.counts.get("mirrored") is True
     try:
-        if mirrored:
-            return read_map(run.folder / "map_mirrored.mrc", max_voxels=how.max_voxels)[0], ""
+        if run.record.counts.get("mirrored") is True:
+            return read_map(run.folder / MIRRORED_MAP, max_voxels=how.max_voxels)[0], ""
         if path.is_file() and sha256(path) != source.sha256:
             return None, f"{path} is no longer the map that the model was built into"
         reading = {"voxel_size": how.voxel_size, "origin": how.origin, "max_voxels": how.max_voxels}
@@ -213,9 +215,7 @@ def _read_chains(folder: Path, structure: gemmi.Structure) -> tuple[BuiltChain, 
         table = np.array(list(values.values()))
         backbone = np.array([_backbone(residue) for residue in polymer])
         sequence = names.get(entity.name if entity else "", "")
-        chains.append(
-            BuiltChain(chain.name, sequence, letters, position, table[:, 0], table[:, 1] > 0, backbone)
-        )
+        chains.append(BuiltChain(chain.name, sequence, letters, position, table[:, 0], table[:, 1] > 0, backbone))
     if rows or not chains:
         raise InputError(f"{folder / 'confidence.csv'}: has other chains than model.cif; build again")
     return tuple(chains)

@@ -30,15 +30,15 @@ def overview(chains: Sequence[BuiltChain]) -> str:
     rows = []
     for index, chain in enumerate(chains):
         built, whole = len(chain.position), len(chain.letters)
-        rows.append(
-            f'<tr><th scope="row"><a href="#chain{index}">{escape(chain.name)}</a></th><td>{escape(chain.sequence)}</td>'
-            f"<td>{built} of {whole}</td><td>{100 * built / whole:.0f}</td><td>{chain.confidence.mean():.0f}</td>"
-            f"<td>{_strip(chain, longest)}</td></tr>"
-        )
+        numbers = [f"{built} of {whole}", f"{100 * built / whole:.0f}", f"{chain.confidence.mean():.0f}"]
+        cells = [escape(chain.sequence), *numbers, _strip(chain, longest)]
+        name = f'<th scope="row"><a href="#chain{index}">{escape(chain.name)}</a></th>'
+        rows.append(f"<tr>{name}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     head = ["chain", "sequence", "residues built", "%", "mean confidence, %", "along the sequence"]
     titles = "".join(f'<th scope="col">{title}</th>' for title in head)
     return (
-        f'<div class="wide"><table class="chains"><thead><tr>{titles}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<div class="wide"><table class="chains"><thead><tr>{titles}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
@@ -88,9 +88,11 @@ def _rows(chain: BuiltChain) -> Iterator[str]:
             if position in confidence:
                 value = confidence[position]
                 note = ", interpolated" if position in between else ""
-                cells.append(f'<b class="c{class_of(value)}" title="{letter}{position} {value:.1f} %{note}">{letter}</b>')
+                cells.append(
+                    f'<b class="c{class_of(value)}" title="{letter}{position} {value:.1f} %{note}">{letter}</b>'
+                )
             else:
                 cells.append(f"<i>{letter.lower()}</i>")
             if position % GROUP == 0:
                 cells.append(" ")
-        yield f'<div><span>{start + 1}</span>{"".join(cells)}</div>\n'
+        yield f"<div><span>{start + 1}</span>{''.join(cells)}</div>"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-CLASSES = ((90.0, "very high", "#0053D6"), (70.0, "high", "#65CBF3"), (50.0, "low", "#FFDB13"), (0.0, "very low", "#FF7D45"))
+CLASSES = (
+    (90.0, "very high", "#0053D6"),
+    (70.0, "high", "#65CBF3"),
+    (50.0, "low", "#FFDB13"),
+    (0.0, "very low", "#FF7D45"),
+)
 """Least confidence in percent, name and colour of each class, in the colours of the AlphaFold database."""
 
 

@@ -90,9 +90,7 @@ def _head(run: FinishedRun) -> str:
         facts["resolution"] = f"{counts['resolution']:.1f} A{estimated}"
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
     what = "Confidence is the probability, in percent, that a residue is in its place and is what it is said to be."
-    return (
-        f'<header><h1>{escape(_title(run))}</h1><dl class="facts">{items}</dl>{paragraph(what, "quiet")}</header>'
-    )
+    return f'<header><h1>{escape(_title(run))}</h1><dl class="facts">{items}</dl>{paragraph(what, "quiet")}</header>'
 
 
 def _warnings(lines: Sequence[str]) -> str:
@@ -112,10 +110,8 @@ def _view(scene: Mapping[str, Any]) -> str:
             '<span id="level-value"></span></div>'
         )
     hint = "Drag to turn, scroll to zoom, hover for the residue; click a letter of a sequence below to go there."
-    noscript = "<noscript><p>The 3D view needs JavaScript.</p></noscript>"
-    return section(
-        "model", "Map and model", '<div id="view" data-state="waiting"></div>', noscript, controls, paragraph(hint, "quiet")
-    )
+    box = '<div id="view" data-state="waiting"></div><noscript><p>The 3D view needs JavaScript.</p></noscript>'
+    return section("model", "Map and model", box, controls, paragraph(hint, "quiet"))
 
 
 def _timings(record: RunRecord) -> str:

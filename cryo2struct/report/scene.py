@@ -19,7 +19,7 @@ MARGIN = 6.0  # angstrom of map about the model
 MOST_VOXELS = 96**3
 STEPS = 254  # between the background and the highest value shown
 HIGHEST = 99.95  # percentile of the values shown; above it they are cut
-INSIDE = 0.9  # share of the C-alphas within the surface that is shown first
+FIRST_LEVEL = 0.4  # of the median at the C-alphas: the surface that is shown first
 
 
 def model_scene(chains: Sequence[BuiltChain]) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def map_scene(density: DensityMap, chains: Sequence[BuiltChain]) -> dict[str, An
     step = (top - about.level) / STEPS
     values = np.clip(np.round((small.values - about.level) / step), 0, STEPS).astype(np.int16)
     at_calphas = scipy.ndimage.map_coordinates(values, small.frame.to_index(calphas).T, np.float32, order=1)
-    level = float(np.clip(np.quantile(at_calphas, 1 - INSIDE), 2, STEPS - 2))
+    level = round(float(np.clip(FIRST_LEVEL * np.median(at_calphas), 1, STEPS - 1)))
     return {
         "size": list(small.frame.shape[::-1]),
         "voxel": np.round(small.frame.voxel, 6).tolist(),
@@ -71,7 +71,7 @@ def map_scene(density: DensityMap, chains: Sequence[BuiltChain]) -> dict[str, An
         "noise": about.sigma,
         "step": step,
         "steps": STEPS,
-        "level": round(level),
+        "level": level,
         "values": _text((values - 127).astype(np.int8).transpose(2, 1, 0)),
     }
 

@@ -5,6 +5,7 @@
     M: "MET", N: "ASN", P: "PRO", Q: "GLN", R: "ARG", S: "SER", T: "THR", V: "VAL", W: "TRP", Y: "TYR" };
   const ATOMS = ["N", "CA", "C", "O"];
   const MISSING = -32768;
+  const MESH = { color: "#5b6675", opacity: 0.6, wireframe: true, smoothness: 1 };
   const box = document.getElementById("view");
   const data = JSON.parse(document.getElementById("scene").textContent);
   let viewer = null, surface = null;
@@ -65,7 +66,7 @@
     document.getElementById("level-value").textContent = value.toPrecision(3) + times;
     if (surface !== null) viewer.removeShape(surface);
     surface = null;
-    if (shown) surface = viewer.addIsosurface(grid, { isoval: level, color: "#8a94a3", opacity: 0.45, smoothness: 2 });
+    if (shown) surface = viewer.addIsosurface(grid, { ...MESH, isoval: level });
     viewer.render();
   }
 
@@ -86,6 +87,7 @@
       label = null;
     });
     viewer.zoomTo();
+    viewer.zoom(1.5);
     if (data.map) {
       const grid = volume(data.map);
       const redraw = () => showMap(data.map, grid);
