@@ -22,7 +22,6 @@ def report(
 ) -> None:
     """Write DIR/report.html: one page with the model in its map, its confidence, warnings and timings."""
     from cryo2struct.errors import OutputError
-    from cryo2struct.evaluation import evaluate
     from cryo2struct.io.models import read_structure
     from cryo2struct.io.outputs import refuse_inputs
     from cryo2struct.io.run_folder import list_file, read_run
@@ -33,6 +32,8 @@ def report(
         raise OutputError(f"{page}: exists, and run.json does not list it; move it away, or add --force")
     scores = None
     if target is not None:
+        from cryo2struct.evaluation import evaluate
+
         refuse_inputs([page], [target])
         scores = evaluate(run.structure, read_structure(target))
     write_report(folder, scores=scores)

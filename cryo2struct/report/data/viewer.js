@@ -119,6 +119,6 @@
     box.dataset.state = "drawn";
   } catch (fault) {
     box.dataset.state = "failed";
-    box.textContent = `The 3D view cannot be shown: this browser has no WebGL (${fault.message}).`;
+    box.textContent = `The 3D view cannot be shown (${fault.message || fault}); it needs a browser with WebGL.`;
   }
 })();
