@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from cryo2struct.io.run_folder import FinishedRun
     from cryo2struct.objects import DensityMap
 
 REPORT_FILE = "report.html"
@@ -36,21 +37,20 @@ def report(
 
         refuse_inputs([page], [target])
         scores = evaluate(run.structure, read_structure(target))
-    write_report(folder, scores=scores)
+    write_report(run, scores=scores)
     list_file(folder, REPORT_FILE)
     print(page)
 
 
-def write_report(folder: Path, density: DensityMap | None = None, scores: Any = None) -> None:
-    """Write the page about the run in a folder; its map is read again where it is not handed over."""
+def write_report(run: FinishedRun, density: DensityMap | None = None, scores: Any = None) -> None:
+    """Write the page about a run into its folder; its map is read again where it is not handed over."""
     from cryo2struct.io.outputs import write_text
-    from cryo2struct.io.run_folder import read_map_of, read_run, sequences_without_chain
+    from cryo2struct.io.run_folder import read_map_of, sequences_without_chain
     from cryo2struct.report import render_report
 
-    run = read_run(folder)
     notes = [f"nothing was built of sequence {name}" for name in sequences_without_chain(run)]
     if density is None:
         density, reason = read_map_of(run)
         if reason:
             notes.append(f"the model is shown alone: {reason}")
-    write_text(folder / REPORT_FILE, render_report(run, density, notes=notes, scores=scores))
+    write_text(run.folder / REPORT_FILE, render_report(run, density, notes=notes, scores=scores))

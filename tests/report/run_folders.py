@@ -29,7 +29,7 @@ HELIX = {"N": (1.55, -28.0, -0.9), "CA": (2.29, 0.0, 0.0), "C": (1.61, 26.0, 1.1
 def random_sequences(rng, lengths, names=None, chains=None) -> Sequences:
     entities = []
     for index, length in enumerate(lengths):
-        letters = "".join(rng.choice(list(AMINO_ACIDS), length))
+        letters = "".join(rng.choice(list(AMINO_ACIDS + "X"), length))
         name = names[index] if names else f"protein_{index}"
         given = (chains[index],) if chains else ()
         entities.append(Entity(name, letters, 1, "protein", given))

@@ -114,11 +114,14 @@
     for (const chain of document.querySelectorAll("details.chain")) chain.open = true;
   });
 
-  try {
-    start();
-    box.dataset.state = "drawn";
-  } catch (fault) {
-    box.dataset.state = "failed";
-    box.textContent = `The 3D view cannot be shown (${fault.message || fault}); it needs a browser with WebGL.`;
-  }
+  // After the page has been laid out and shown: large models take seconds.
+  setTimeout(() => {
+    try {
+      start();
+      box.dataset.state = "drawn";
+    } catch (fault) {
+      box.dataset.state = "failed";
+      box.textContent = `The 3D view cannot be shown (${fault.message || fault}); it needs a browser with WebGL.`;
+    }
+  }, 50);
 })();
