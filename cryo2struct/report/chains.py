@@ -11,7 +11,6 @@ from cryo2struct.report.html import CLASSES, class_of
 
 ROW = 60  # letters
 GROUP = 10  # letters
-STRIP = 400  # pixels
 OPEN = 4  # chains; with more of them the letters are folded away
 
 
@@ -71,11 +70,8 @@ def _strip(chain: BuiltChain, longest: int) -> str:
     for (_, kind), run in groupby(enumerate(classes), key=lambda item: (item[1][0] - item[0], item[1][1])):
         members = [position for _, (position, _) in run]
         parts.append(f'<rect class="f{kind}" x="{members[0] - 1}" width="{len(members)}" height="12"/>')
-    width = max(round(STRIP * whole / longest), 4)
-    return (
-        f'<svg class="strip" width="{width}" height="12" viewBox="0 0 {whole} 12" preserveAspectRatio="none" '
-        f'role="img" aria-label="not built: {unbuilt(chain)}">{"".join(parts)}</svg>'
-    )
+    size = f'style="width:{100 * whole / longest:.1f}%" viewBox="0 0 {whole} 12" preserveAspectRatio="none"'
+    return f'<svg class="strip" {size} role="img" aria-label="not built: {unbuilt(chain)}">{"".join(parts)}</svg>'
 
 
 def _rows(chain: BuiltChain) -> Iterator[str]:

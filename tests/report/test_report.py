@@ -187,6 +187,26 @@ def test_q_score_is_plotted_where_it_is_given(made):
     assert "Q-score" in page.text_of("chain1")
 
 
+def test_plot_has_a_line_for_each_run_and_a_dot_for_each_lone_residue(made):
+    for chain in made[0].chains:
+        drawing = Page(plots.confidence_plot(chain, {}))
+        runs = np.split(chain.position, np.flatnonzero(np.diff(chain.position) > 1) + 1)
+        (line,) = [e for e in drawing.all("path") if plots.LINE in (e.get("style") or "") and "clip-path" in e]
+        dots = [e for e in drawing.all("use") if plots.LINE in (e.get("style") or "")]
+        assert len(dots) == sum(len(run) == 1 for run in runs) > 0
+        subpaths = [part.split("L") for part in line["d"].split("M") if "L" in part]
+        assert len(subpaths) == sum(len(run) > 1 for run in runs)
+        # Up is less in a picture: the highest point of the line is the highest confidence in a run.
+        xy = np.array([point.split() for part in subpaths for point in part], dtype=float)
+        among = [i for i, position in enumerate(chain.position) if any(position in r and len(r) > 1 for r in runs)]
+        order = np.argsort(-chain.confidence[among])
+        x, y = xy[np.argsort(xy[:, 1])].T
+        step = np.ptp(xy[:, 0]) / np.ptp(chain.position[among])
+        expected = (chain.position[among][order[0]] - chain.position[among].min()) * step
+        assert x[0] - xy[:, 0].min() == pytest.approx(expected, abs=0.01)
+        assert y[0] < y[-1]
+
+
 def test_without_matplotlib_the_page_says_so(made, monkeypatch):
     run, density, *_ = made
     monkeypatch.setattr(plots, "available", lambda: False)

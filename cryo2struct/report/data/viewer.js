@@ -109,6 +109,15 @@
     box.scrollIntoView({ block: "center" });
   });
 
+  // The name of a chain leads to its sequence, which may be folded away.
+  window.addEventListener("hashchange", () => {
+    const chain = document.getElementById(location.hash.slice(1));
+    if (chain instanceof HTMLDetailsElement) {
+      chain.open = true;
+      chain.scrollIntoView();
+    }
+  });
+
   // On paper nothing can be unfolded.
   window.addEventListener("beforeprint", () => {
     for (const chain of document.querySelectorAll("details.chain")) chain.open = true;
