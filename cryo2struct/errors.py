@@ -56,3 +56,17 @@ class AbortedError(Cryo2StructError):
     """The run was told to stop."""
 
     exit_code = 130
+
+
+def as_refusal(error: Exception) -> Cryo2StructError:
+    """The refusal that an exception stands for; the traceback of a fault is left in a file that the message names."""
+    if isinstance(error, Cryo2StructError):
+        return error
+    if isinstance(error, MemoryError):
+        return ResourceError("not enough memory: give a smaller map, --mask, or --set prediction.batch=1")
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="cryo2struct-fault-", suffix=".log", delete=False) as log:
+        traceback.print_exception(error, file=log)
+    return InternalError(f"internal fault ({error!r}): please report it with the file {log.name}")

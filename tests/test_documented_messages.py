@@ -1,4 +1,4 @@
-"""docs/inputs.md lists every line that the readers of maps, masks, sequences and candidates can say."""
+"""The docs list every line that the readers of maps, masks, sequences, candidates and lists of them can say."""
 
 import ast
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-READERS = ["io/maps", "io/map_header", "io/streams", "io/sequences", "io/candidates", "preflight"]
+READERS = ["io/maps", "io/map_header", "io/streams", "io/sequences", "io/candidates", "io/manifest", "preflight"]
 PUNCTUATION = " :;,(')"
 EXCEPTIONS = {"InputError", "UsageError", "NothingToBuildError"}
-DOCUMENTED = (ROOT / "docs" / "inputs.md").read_text(encoding="utf-8")
+DOCUMENTED = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("inputs.md", "many.md"))
 
 
 def is_message(node):

@@ -100,7 +100,7 @@ def run(
     from cryo2struct.cli.report import REPORT_FILE, write_report
     from cryo2struct.errors import NoCandidatesError
     from cryo2struct.io.outputs import check_folder, prepare_folder, write_text
-    from cryo2struct.io.run_folder import read_run
+    from cryo2struct.io.run_folder import read_map_of, read_run
     from cryo2struct.io.sequences import read_sequences
     from cryo2struct.networks.esm2_files import weights_file
     from cryo2struct.record import Recorder, save_record
@@ -127,4 +127,5 @@ def run(
     pipeline.save_run(folder, result, density, sequences, settings, inputs, maps=maps, later=later)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")
     if report:
-        write_report(read_run(folder), None if result.mirrored else density)
+        finished = read_run(folder)
+        write_report(finished, *(read_map_of(finished) if result.mirrored else (density, "")))

@@ -90,15 +90,19 @@ def read_map_and_mask(
 
 
 class Console:
-    """Shows a run: a progress bar on a terminal, a line per step otherwise; keeps the lines for run.log."""
+    """Shows a run: a progress bar on a terminal, a line per step otherwise; keeps the lines for run.log.
 
-    def __init__(self) -> None:
+    A quiet one keeps the lines alone.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
         self.lines: list[str] = []
         self._progress: Progress | None = None
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Console:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self._quiet:
             from rich.console import Console as RichConsole
             from rich.progress import Progress
 
@@ -115,7 +119,8 @@ class Console:
     def say(self, line: str) -> None:
         """Show a line and keep it."""
         self.lines.append(line)
-        print(line, file=sys.stderr, flush=True)
+        if not self._quiet:
+            print(line, file=sys.stderr, flush=True)
 
     def progress(self, name: str, done: int, total: int) -> None:
         """Move the bar called `name`."""

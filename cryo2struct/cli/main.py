@@ -9,18 +9,21 @@ import typer
 
 from cryo2struct.cli import (
     build,
+    build_set,
     check,
     classify,
     demo,
     doctor,
     evaluate,
     evaluate_classifier,
+    evaluate_set,
+    fsc,
     report,
     simulate,
     trace,
     train,
 )
-from cryo2struct.errors import Cryo2StructError, InternalError, ResourceError
+from cryo2struct.errors import as_refusal
 
 app = typer.Typer(
     help="Protein models from cryo-EM density maps and sequences.",
@@ -33,7 +36,10 @@ app.command()(check.check)
 app.command()(classify.classify)
 app.command()(trace.trace)
 app.command()(evaluate.evaluate)
+app.command()(build_set.build_set)
+app.command()(evaluate_set.evaluate_set)
 app.command()(evaluate_classifier.evaluate_classifier)
+app.command()(fsc.fsc)
 app.command()(report.report)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
@@ -55,27 +61,10 @@ def main() -> None:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         app()
-    except Cryo2StructError as error:
-        sys.exit(_refuse(error))
-    except MemoryError:
-        sys.exit(_refuse(ResourceError("not enough memory: give a smaller map, --mask, or --set prediction.batch=1")))
     except Exception as error:
-        sys.exit(_refuse(InternalError(f"internal fault ({error!r}): please report it with the file {_log_fault()}")))
-
-
-def _refuse(error: Cryo2StructError) -> int:
-    print(f"cryo2struct: {' '.join(str(error).split())}", file=sys.stderr)
-    return error.exit_code
-
-
-def _log_fault() -> str:
-    """Write the traceback of the current exception to a file of its own; returns its name."""
-    import tempfile
-    import traceback
-
-    with tempfile.NamedTemporaryFile("w", prefix="cryo2struct-fault-", suffix=".log", delete=False) as log:
-        traceback.print_exc(file=log)
-    return log.name
+        refusal = as_refusal(error)
+        print(f"cryo2struct: {' '.join(str(refusal).split())}", file=sys.stderr)
+        sys.exit(refusal.exit_code)
 
 
 if __name__ == "__main__":

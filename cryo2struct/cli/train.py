@@ -24,6 +24,12 @@ def residues(context: typer.Context) -> None:
 
 
 @app.command(add_help_option=False, context_settings=OWN_OPTIONS)
+def enhancer(context: typer.Context) -> None:
+    """Train the network that enhances maps: `--config FILE --set data.pack=PATH`; --help says more."""
+    _train("enhancer", context.args)
+
+
+@app.command(add_help_option=False, context_settings=OWN_OPTIONS)
 def sequence(context: typer.Context) -> None:
     """Train the head that sees sequences: `--config FILE --set data.pack=PATH`; --help says more."""
     _train("sequence", context.args)

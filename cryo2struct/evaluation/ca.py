@@ -97,6 +97,17 @@ def score_ca(
     }
 
 
+def chamfer_distance(one: FloatArray, other: FloatArray) -> float | None:
+    """Mean of the mean distances, in angstrom, from the points of one set to the nearest of the other, both ways.
+
+    None where a set (N, 3) is empty.
+    """
+    if not len(one) or not len(other):
+        return None
+    there, back = cKDTree(other).query(one)[0].mean(), cKDTree(one).query(other)[0].mean()
+    return float((there + back) / 2)
+
+
 def judged_candidates(
     found: Candidates,
     target: gemmi.Structure,

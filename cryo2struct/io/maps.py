@@ -129,8 +129,8 @@ def read_mask(
     if low < -0.01 or high > 1.01:
         warnings.append(f"{name}: mask values {low:.4g} to {high:.4g} are clipped to 0..1")
     values = np.clip(mask.values, 0, 1)
-    if not _same_grid(mask.frame, frame):
-        grids = f"mask ({_describe(mask.frame)}), map ({_describe(frame)})"
+    if not same_grid(mask.frame, frame):
+        grids = f"mask ({describe_grid(mask.frame)}), map ({describe_grid(frame)})"
         values = _onto(values, mask.frame, frame)
         if values.max() <= 0:
             raise InputError(f"{name}: the mask does not overlap the map: {grids}; give another, or see --origin")
@@ -173,7 +173,8 @@ def write_map(path: str | os.PathLike[str], density_map: DensityMap, what: str =
             header.nlabl = len(labels)
 
 
-def _same_grid(one: GridFrame, other: GridFrame) -> bool:
+def same_grid(one: GridFrame, other: GridFrame) -> bool:
+    """Whether two grids have one shape, one voxel (0.1 %) and one place (a tenth of a voxel)."""
     return (
         one.shape == other.shape
         and np.allclose(one.voxel, other.voxel, rtol=SAME_VOXEL, atol=0)
@@ -322,7 +323,8 @@ def _words(frame: GridFrame, header: Any) -> tuple[tuple[int, ...], tuple[float,
     return (0, 0, 0), tuple(float(coordinate) for coordinate in frame.origin), frame.shape[::-1]
 
 
-def _describe(frame: GridFrame) -> str:
+def describe_grid(frame: GridFrame) -> str:
+    """A grid in words."""
     shape = "x".join(str(size) for size in frame.shape[::-1])
     voxel, origin = (" ".join(f"{value:.5g}" for value in values) for values in (frame.voxel, frame.origin))
     return f"{shape} voxels of {voxel} A from {origin}"

@@ -58,6 +58,11 @@ def read_structure(path: str | os.PathLike[str]) -> gemmi.Structure:
     return structure
 
 
+def holds_confidence(path: str | os.PathLike[str]) -> bool:
+    """Whether an mmCIF file says that it is a computed model with confidences, which viewers read from the B column."""
+    return b"_ma_qa_metric_local." in read_bytes(path)
+
+
 def chain_names(trace: Trace, sequences: Sequences) -> dict[tuple[int, int], str]:
     """Name of each chain built, by (entity, copy): that of the FASTA file, else the next free letter.
 

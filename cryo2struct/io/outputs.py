@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,6 +52,28 @@ def write_text(path: StrPath, text: str) -> None:
     """Write a text file (UTF-8, LF) atomically; raises OutputError."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_csv(path: StrPath, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write a table with a header (CSV, UTF-8, LF) atomically; the columns are the keys of the first row.
+
+    Raises OutputError.
+    """
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def make_folder(path: StrPath) -> Path:
+    """Make a folder that may be there already, with whatever is in it; raises OutputError."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise OutputError(f"{folder}: cannot be made ({fault.strerror or fault}); choose another folder") from fault
+    return folder
 
 
 def sha256(path: StrPath) -> str:

@@ -8,12 +8,14 @@ apart, a cell's diagonal is 3.5 A), so whatever belongs to a residue is predicte
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from cryo2struct.networks.blocks import ResidualBlock, TransformerBlock, depth_to_space, space_to_depth
+
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 ATOM_CLASSES = ("none", "CA", "N", "C")
 CELL_HEADS = {"aa": 20, "ss": 3, "nonprotein": 1, "offset": 3, "next": 3, "prev": 3}
@@ -86,7 +88,7 @@ class Classifier(nn.Module):
         return {"atoms": depth_to_space(self.atoms(x)), **heads}
 
 
-def on_device(network: Classifier, device: torch.device) -> Classifier:
+def on_device(network: AnyNetwork, device: torch.device) -> AnyNetwork:
     """The network on a device, its weights laid out channels last, which 3-D convolutions prefer."""
     return network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig
+from cryo2struct.networks.enhancer import Enhancer, EnhancerConfig
 from cryo2struct.networks.manifest import MANIFEST, REMEDY, load_entry, read_manifest
 from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
 from cryo2struct.networks.sequence import SequenceConfig, SequenceHead
@@ -57,6 +58,12 @@ def load_residue_network(folder: Path, name: str = "residues") -> tuple[ResidueN
     """The residue network with the stored weights; see `load_classifier`."""
     entry = load_entry(folder, name)
     return _filled(ResidueNetwork(_configured(ResidueConfig, entry, folder)), folder / entry["file"]), entry
+
+
+def load_enhancer(folder: Path, name: str = "enhancer") -> tuple[Enhancer, dict[str, Any]]:
+    """The enhancer with the stored weights; see `load_classifier`."""
+    entry = load_entry(folder, name)
+    return _filled(Enhancer(_configured(EnhancerConfig, entry, folder)), folder / entry["file"]), entry
 
 
 def load_sequence_head(folder: Path, name: str = "sequence") -> tuple[SequenceHead, dict[str, Any]]:

@@ -16,7 +16,7 @@ from cryo2struct.report import plots
 from cryo2struct.report.chains import legend, letters, overview
 from cryo2struct.report.html import CLASSES, paragraph, section, table
 from cryo2struct.report.scene import map_scene, model_scene
-from cryo2struct.report.scores import fsc_curves, score_tables
+from cryo2struct.report.scores import fsc_curves, q_scores, score_tables
 
 DATA = Path(__file__).parent / "data"
 
@@ -27,7 +27,6 @@ def render_report(
     *,
     notes: Sequence[str] = (),
     scores: Mapping[str, Any] | None = None,
-    q_score: Mapping[tuple[str, int], float] | None = None,
 ) -> str:
     """The page about a run, as HTML.
 
@@ -39,8 +38,8 @@ def render_report(
     notes : sequence of str
         What the reader should know beside the warnings of the run, one line each.
     scores : mapping, optional
-        What `cryo2struct.evaluation` made of the model; a curve of `map_model.fsc` is plotted.
-    q_score : (chain name, position in the sequence) to Q-score, optional
+        What `cryo2struct.evaluation.evaluate` made of the model; the curves of `map_model.fsc` are plotted, and the
+        Q-scores of `per_residue` beside the confidence.
     """
     notes = list(notes)
     scene: dict[str, Any] = {
@@ -54,7 +53,8 @@ def render_report(
     curve = ""
     curves = fsc_curves(scores or {})
     if plots.available():
-        drawn = [plots.confidence_plot(chain, q_score or {}) for chain in run.chains]
+        q_score = q_scores(scores or {})
+        drawn = [plots.confidence_plot(chain, q_score) for chain in run.chains]
         curve = plots.fsc_plot(curves) if curves else ""
     else:
         notes.append("plots are left out: matplotlib is not installed (pip install 'cryo2struct[report]')")

@@ -19,9 +19,9 @@ TITLES = {
 
 def score_tables(scores: Mapping[str, Any]) -> str:
     """All numbers of a nested mapping: groups of one set of names as a table with a column each, the rest by name."""
-    single = {name: value for name, value in scores.items() if not isinstance(value, Mapping | list)}
-    parts = [_block("Scores", single)] if single else []
-    parts += [_block(TITLES.get(n, _plain(n)), v) for n, v in scores.items() if isinstance(v, Mapping)]
+    own = {name: value for name, value in scores.items() if not isinstance(value, Mapping)}
+    parts = [_block("Model", own)]
+    parts += [_block(TITLES.get(n, _plain(n).capitalize()), v) for n, v in scores.items() if isinstance(v, Mapping)]
     return "\n".join(parts)
 
 
@@ -31,35 +31,43 @@ def fsc_curves(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: value["curve"] for name, value in found.items() if isinstance(value, Mapping) and "curve" in value}
 
 
+def q_scores(scores: Mapping[str, Any]) -> dict[tuple[str, int], float]:
+    """Q-score of each residue that has one, by chain and number."""
+    rows = (row for row in scores.get("per_residue", []) if row.get("q_score") is not None)
+    return {(row["chain"], int(row["number"])): float(row["q_score"]) for row in rows}
+
+
 def _block(title: str, values: Mapping[str, Any]) -> str:
-    """One group of scores."""
-    notes = [note for note in values.get("notes", []) if isinstance(note, str)]
+    """One group of scores; nothing where there is nothing to show."""
+    single = _flat({name: value for name, value in values.items() if not isinstance(value, Mapping)})
     groups = {name: value for name, value in values.items() if isinstance(value, Mapping) and name != "curve"}
-    single = {n: v for n, v in values.items() if not isinstance(v, Mapping | list)}
-    parts = [f"<h3>{escape(title)}</h3>"]
+    parts = []
     if single:
-        parts.append(table([], [(_plain(name), number(value)) for name, value in single.items()], "pairs"))
-    columns = {name: _flat(value) for name, value in groups.items()}
-    alike = len({tuple(column) for column in columns.values()}) == 1 and len(columns) > 1
-    if alike:
+        parts.append(table([], [(_plain(name), _cell(value)) for name, value in single.items()], "pairs"))
+    columns = {name: flat for name, value in groups.items() if (flat := _flat(value))}
+    if len(columns) > 1 and len({tuple(column) for column in columns.values()}) == 1:
         rows = next(iter(columns.values()))
-        body = [(_plain(row), *(number(column[row]) for column in columns.values())) for row in rows]
+        body = [(_plain(row), *(_cell(column[row]) for column in columns.values())) for row in rows]
         parts.append(table(["", *map(_plain, columns)], body, "scores"))
     else:
-        parts += [_block(_plain(name), group) for name, group in groups.items() if columns[name]]
-    parts += [f'<p class="note">{escape(note)}</p>' for note in notes]
-    return "\n".join(parts)
+        parts += [_block(_plain(name), groups[name]) for name in columns]
+    parts += [f'<p class="note">{escape(str(note))}</p>' for note in values.get("notes", [])]
+    return "\n".join([f"<h3>{escape(title)}</h3>", *parts]) if parts else ""
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Single values of a group, those of its groups after them."""
+    """Single values of a group, those of its groups after them; no curves, no tables of residues, no notes."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat |= {f"{name} {inner}": v for inner, v in _flat(value).items()}
-        elif not isinstance(value, list):
+            flat |= {f"{name} {inner}": v for inner, v in _flat(value).items()} if name != "curve" else {}
+        elif name != "notes" and not (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
             flat[name] = value
     return flat
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(value) or "-" if isinstance(value, list) else number(value)
 
 
 def _plain(name: str) -> str:

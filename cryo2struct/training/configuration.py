@@ -61,6 +61,7 @@ FILE = Value("a file or null", lambda value: value is None or TEXT.fits(value))
 # YAML takes 1e-3 for text.
 ABOVE_0 = Value("a number above 0, like 0.001 or 1.0e-3,", lambda value: _is_number(value) and value > 0)
 NOT_BELOW_0 = Value("a number of 0 or more, like 0.001 or 1.0e-3,", lambda value: _is_number(value) and value >= 0)
+FAMILY = Value("paired, swin or plain", lambda value: value in ("paired", "swin", "plain"))
 SHARE = Value("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 BELOW_1 = Value("a number from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1)
 RESOLUTIONS = Value("a list of numbers above 0", lambda values: _are(ABOVE_0.fits, values))
@@ -115,6 +116,12 @@ SCHEMAS: dict[str, Schema] = {
         **OF_CROPS,
         "network": {"widths": _widths(8, 8), "hidden": _whole(1)},
         "loss": _weights("aa", "frame", "ss", "ca", "backbone", "direction"),
+    },
+    "enhancer": {
+        **SHARED,
+        **OF_CROPS,
+        "network": {"family": FAMILY, "widths": _widths(16, 32, 32), "blocks": _whole(0)},
+        "loss": _weights("squared", "smooth", "similarity"),
     },
     "sequence": {
         **SHARED,

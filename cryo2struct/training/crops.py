@@ -46,6 +46,7 @@ class CropBatch:
     Attributes
     ----------
     atom_crop, atom_xyz, atom_weight, atom_group : (A,), (A, 3) angstrom in the box, (A,), (A,)
+    atom_full : (A,) weight before corruption
     atom_kept : (A,) False where a zone mask removes the atom
     group_b : (crops, B_GROUPS) angstrom^2
     map_* : (crops,) parameters of the map, drawn by `draw_map_parameters`
@@ -64,6 +65,7 @@ class CropBatch:
     atom_crop: Tensor
     atom_xyz: Tensor
     atom_weight: Tensor
+    atom_full: Tensor
     atom_group: Tensor
     atom_kept: Tensor
     group_b: Tensor
@@ -161,7 +163,7 @@ def draw_atoms(
         chains = np.unique(chain)
         around = chains[rng.random(len(chains)) < 0.5]
         kept = np.isin(chain, around) | (chain == structure.chain[structure.residue[central]])
-    return {"inside": inside, "weight": weight, "b": b, "kept": kept}, xyz
+    return {"inside": inside, "weight": weight, "full": SCATTERING[element], "b": b, "kept": kept}, xyz
 
 
 def draw_crop(
@@ -183,6 +185,7 @@ def draw_crop(
     return {
         "atom_xyz": xyz[drawn["inside"]],
         "atom_weight": drawn["weight"],
+        "atom_full": drawn["full"],
         "atom_group": group,
         "atom_kept": drawn["kept"],
         "group_b": group_b.astype(np.float32),
@@ -197,6 +200,7 @@ def draw_measured_crop(crops: MeasuredCrops, parameters: dict[str, Any], rng: Ge
     return {
         "atom_xyz": np.zeros((0, 3), dtype=np.float32),
         "atom_weight": np.zeros(0, dtype=np.float32),
+        "atom_full": np.zeros(0, dtype=np.float32),
         "atom_group": np.zeros(0, dtype=np.int64),
         "atom_kept": np.zeros(0, dtype=bool),
         "group_b": np.zeros(B_GROUPS, dtype=np.float32),

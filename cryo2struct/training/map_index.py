@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryo2struct.errors import InputError
-from cryo2struct.io.streams import read_bytes
+from cryo2struct.io.manifest import Row, read_rows
 
 REQUIRED = ("map", "model", "resolution", "residues", "nucleotides")
 
@@ -55,75 +50,10 @@ def read_index(path: Path) -> list[MapRow]:
     InputError
         A file or column is missing, a value is no number or not in range, or there is no row.
     """
-    text = read_bytes(path).decode("utf-8-sig", errors="replace")
-    try:
-        table = list(csv.reader(io.StringIO(text)))
-    except csv.Error as fault:
-        raise InputError(f"{path}: is no CSV file ({fault}); give an index of maps") from None
-    header, *rows = table or [[]]
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
-        raise InputError(f"{path}: has no column {missing[0]!r}; needed are {', '.join(REQUIRED)}")
-    found = []
-    for number, row in enumerate(rows, 2):
-        if len(row) not in (0, len(header)):
-            raise InputError(f"{path}, row {number}: has {len(row)} values for {len(header)} columns; correct it")
-        if row:
-            found.append(_row(_Cells(path, number, dict(zip(header, row, strict=True)))))
-    if not found:
-        raise InputError(f"{path}: lists no map; give one row per map")
-    return found
+    return [_row(row) for row in read_rows(path, REQUIRED, "map")]
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """The values of a row by column, and where they stand."""
-
-    index: Path
-    number: int
-    values: dict[str, str]
-
-    def text(self, column: str) -> str:
-        return self.values.get(column, "").strip()
-
-    def refuse(self, column: str, fault: str) -> InputError:
-        return InputError(f"{self.index}, row {self.number}, {column}: {fault}")
-
-    def file(self, column: str) -> Path | None:
-        """Path of a file that exists; None for an empty cell."""
-        text = self.text(column)
-        if not text:
-            return None
-        path = self.index.parent / text
-        if not path.is_file():
-            raise self.refuse(column, f"there is no file {path}; correct the path")
-        return path
-
-    def real(self, column: str) -> float | None:
-        """A number above 0; None for an empty cell."""
-        value = self._parsed(column, float, "a number above 0")
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise self.refuse(column, f"{self.text(column)!r} is not a number above 0")
-        return value
-
-    def count(self, column: str) -> int | None:
-        """A number of things; None for an empty cell."""
-        value = self._parsed(column, int, "a whole number")
-        if value is not None and value < 0:
-            raise self.refuse(column, f"{value} is below 0; give how many there are")
-        return int(value) if value is not None else None
-
-    def _parsed(self, column: str, kind: Callable[[str], float], wanted: str) -> float | None:
-        text = self.text(column)
-        if not text:
-            return None
-        try:
-            return kind(text)
-        except ValueError:
-            raise self.refuse(column, f"{text!r} is not {wanted}") from None
-
-
-def _row(cells: _Cells) -> MapRow:
+def _row(cells: Row) -> MapRow:
     path, resolution = cells.file("map"), cells.real("resolution")
     if path is None:
         raise cells.refuse("map", "is empty; name a map")

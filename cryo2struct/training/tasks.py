@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from cryo2struct.dataset.map_pack import MapPack
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig, on_device
+from cryo2struct.networks.enhancer import Enhancer, EnhancerConfig
 from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
 from cryo2struct.networks.sequence import SequenceConfig, SequenceHead
-from cryo2struct.networks.store import load_classifier, load_residue_network, load_sequence_head
+from cryo2struct.networks.store import load_classifier, load_enhancer, load_residue_network, load_sequence_head
 from cryo2struct.training.crops import CropBatch, CropStream
+from cryo2struct.training.enhancement import enhancer_losses, validate_enhancer
 from cryo2struct.training.evaluate import validate
 from cryo2struct.training.losses import classifier_losses
 from cryo2struct.training.measured import MeasuredCrops
@@ -87,6 +89,14 @@ TASKS = {
         place=lambda network, device: network.to(device),
         losses=_residue_task_losses,
         validate=validate_residues,
+        stream=_crops,
+    ),
+    "enhancer": Task(
+        build=lambda values: Enhancer(EnhancerConfig(**_tuples(values))),
+        load=lambda folder: load_enhancer(folder)[0],
+        place=on_device,
+        losses=lambda network, density, batch: enhancer_losses(network(density), batch),
+        validate=validate_enhancer,
         stream=_crops,
     ),
     "sequence": Task(

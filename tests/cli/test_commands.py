@@ -72,7 +72,7 @@ def test_classify_trace_evaluate(tmp_path):
     done = run("evaluate", "c.npz", reference, "--near-model", "4", "--json", "s.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "s.json").read_text())
-    assert set(scores) == {"ca"}
+    assert set(scores) == {"ca", "chamfer", "notes"}
     assert scores["ca"]["at_2.0"]["recall"] > 0.9
     done = run("evaluate", reference, reference, "--exclude", EXAMPLE / "exclude.txt", "--json", "s.json", cwd=tmp_path)
     scores = json.loads((tmp_path / "s.json").read_text())

@@ -137,8 +137,8 @@ def test_names_are_text_and_nothing_else(tmp_path):
     folder, *_ = make_run(tmp_path, map_name="<img src=x onerror=alert(3)>.mrc", names=evil, chains=chains)
     run = read_run(folder)
     scores = {evil[0]: {evil[1]: 1.0}, "ca": {"notes": [evil[0]], "f1": 0.5}}
-    q_score = {(chain.name, int(chain.position[0])): 0.5 for chain in run.chains}
-    page = Page(render_report(run, None, notes=[evil[1]], scores=scores, q_score=q_score))
+    scores["per_residue"] = [row for chain in run.chains for row in q_rows(chain)]
+    page = Page(render_report(run, None, notes=[evil[1]], scores=scores))
     assert not page.all("img")
     assert len(page.all("script")) == 3
     assert not any(name.startswith("on") for element in page.elements for name in element)
@@ -151,12 +151,19 @@ def test_names_are_text_and_nothing_else(tmp_path):
     assert [chain["name"] for chain in scene["model"]["chains"]] == chains
 
 
+def q_rows(chain):
+    return [{"chain": chain.name, "number": int(place), "q_score": 0.6} for place in chain.position]
+
+
 def test_scores_and_curve(made):
     run = made[0]
     curve = {"d_inv": [0.05, 0.1, 0.2], "fsc": [0.9, 0.6, 0.1]}
     fsc = {name: {"d_fsc_model_05": 8.5, "curve": curve} for name in ("masked", "unmasked")}
     scores = {
         "tm_score": 0.8765,
+        "chain_mapping": {"A": ["X", "Y"]},
+        "geometry": {"outliers": [{"chain": "A"}], "notes": ["no side chains"]},
+        "notes": ["a note"],
         "lddt_ca": None,
         "ca": {"at_1.0": {"f1": 0.25, "pairs": 7}, "at_2.0": {"f1": 0.75, "pairs": 9}},
         "map_model": {"cc_mask": 0.654321, "fsc": fsc},
@@ -170,6 +177,9 @@ def test_scores_and_curve(made):
     assert "pairs79" in rows
     assert "cc mask0.654" in rows
     assert "8.500" in text
+    assert "AX, Y" in rows
+    assert not any("outliers" in row for row in rows)
+    assert {"a note", "no side chains"} <= {e["text"] for e in page.all("p")}
     assert len([e for e in page.all("svg") if e.get("aria-label") == "map-model FSC"]) == 1
     assert not [
         e
@@ -182,7 +192,7 @@ def test_q_score_is_plotted_where_it_is_given(made):
     run = made[0]
     assert "Q-score" not in made[2].text_of("sequences")
     chain = run.chains[1]
-    page = Page(render_report(run, None, q_score={(chain.name, int(p)): 0.6 for p in chain.position}))
+    page = Page(render_report(run, None, scores={"per_residue": q_rows(chain)}))
     assert "Q-score" not in page.text_of("chain0")
     assert "Q-score" in page.text_of("chain1")
 

@@ -56,6 +56,18 @@ def test_comparison_with_a_known_structure(folder, tmp_path):
         report(folder, target=tmp_path / "link.cif")
 
 
+def test_scores_against_the_map(folder):
+    report(folder, map_scores=True)
+    text = (folder / "report.html").read_text()
+    assert 'aria-label="map-model FSC"' in text
+    assert text.count("Q-score (dashed)") == 2
+    assert "B factors of the model are confidences" in text
+    assert "Chain comparison" not in text
+    (folder.parent / "map.mrc").unlink()
+    with pytest.raises(InputError, match="--map-scores"):
+        report(folder, map_scores=True)
+
+
 def test_without_its_map_the_page_says_so(folder):
     (folder.parent / "map.mrc").unlink()
     report(folder)

@@ -73,7 +73,7 @@ def test_every_key_is_needed_and_every_value_is_looked_at(task):
         ("", "the configuration is empty: a mapping"),
         ("- task: classifier", "the configuration is [{'task': 'classifier'}]: a mapping"),
         ("text", "the configuration is 'text': a mapping"),
-        ("task: nonsense", "task is 'nonsense': one of classifier, residues, sequence is needed"),
+        ("task: nonsense", "task is 'nonsense': one of classifier, residues, enhancer, sequence is needed"),
         ("task: [classifier]", "task is ['classifier']: one of"),
         ("seed: 1", "task is empty: one of"),
         ("a: [", "configuration is no YAML"),

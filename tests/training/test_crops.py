@@ -40,7 +40,9 @@ def one_crop(pack, seed=0, **changes):
 def test_structureless_crop_is_noise_of_the_same_power_without_labels(pack):
     signal, noise = one_crop(pack), one_crop(pack, structureless=True, noise=1.0)
     assert len(signal.ca_cell) > 0
-    assert len(noise.ca_cell) == 0 and not noise.atoms.any() and not noise.filled.any()
+    assert len(noise.ca_cell) == 0
+    assert not noise.atoms.any()
+    assert not noise.filled.any()
     a, b = (crops.simulate(batch)[0, 0].numpy() for batch in (signal, noise))
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] < 0.1
     # Noise of one seed is another noise of another.

@@ -26,6 +26,7 @@ PACK = ROOT / "tests" / "data" / "small_pack.npz"
 NETWORKS = {
     "classifier": {"widths": [8, 16, 32], "blocks": 1, "attention_blocks": 1},
     "residues": {"widths": [8, 16], "hidden": 16},
+    "enhancer": {"family": "swin", "widths": [16, 32, 32], "blocks": 1},
     "sequence": {"encoder": "builtin", "embedding": 57, "width": 16, "layers": 1, "neighbours": 6},
 }
 
