@@ -11,7 +11,10 @@ from cryo2struct.report.html import number, table
 TITLES = {
     "chain_comparison": "Chain comparison",
     "ca": "C-alpha positions, one to one",
+    "tm_per_chain": "TM-score per chain of the target",
+    "chain_mapping": "Chains of the model for each chain of the target",
     "map_model": "Map and model",
+    "fsc": "Map-model FSC",
     "q_score": "Q-score",
     "geometry": "Geometry",
 }
@@ -21,8 +24,8 @@ def score_tables(scores: Mapping[str, Any]) -> str:
     """All numbers of a nested mapping: groups of one set of names as a table with a column each, the rest by name."""
     own = {name: value for name, value in scores.items() if not isinstance(value, Mapping)}
     parts = [_block("Model", own)]
-    parts += [_block(TITLES.get(n, _plain(n).capitalize()), v) for n, v in scores.items() if isinstance(v, Mapping)]
-    return "\n".join(parts)
+    parts += [_block(_title(n), v) for n, v in scores.items() if isinstance(v, Mapping)]
+    return f'<div class="blocks">{"".join(parts)}</div>'
 
 
 def fsc_curves(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -50,9 +53,9 @@ def _block(title: str, values: Mapping[str, Any]) -> str:
         body = [(_plain(row), *(_cell(column[row]) for column in columns.values())) for row in rows]
         parts.append(table(["", *map(_plain, columns)], body, "scores"))
     else:
-        parts += [_block(_plain(name), groups[name]) for name in columns]
+        parts += [_block(_title(name), groups[name]) for name in columns]
     parts += [f'<p class="note">{escape(str(note))}</p>' for note in values.get("notes", [])]
-    return "\n".join([f"<h3>{escape(title)}</h3>", *parts]) if parts else ""
+    return f"<div><h3>{escape(title)}</h3>{''.join(parts)}</div>" if parts else ""
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +71,10 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cell(value: Any) -> str:
     return ", ".join(value) or "-" if isinstance(value, list) else number(value)
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, _plain(name).capitalize())
 
 
 def _plain(name: str) -> str:
