@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from cryo2struct.io.candidates import write_candidates
 from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import chain_names, model_from_trace, write_confidence, write_mmcif, write_pdb
 from cryo2struct.io.outputs import write_text
+from cryo2struct.io.run_folder import MIRRORED_MAP
 from cryo2struct.io.views import view_script, write_prediction_maps
 from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Prediction, Sequences, Trace
 from cryo2struct.record import Recorder, save_record
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
     from cryo2struct.networks.classifier import Classifier
     from cryo2struct.prediction.sequence import ReadSequences
-
-MIRRORED_MAP = "map_mirrored.mrc"
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,7 @@ def save_run(
     inputs: dict[str, Path],
     *,
     maps: bool = False,
+    later: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write everything that a run leaves in its folder; run.json last, with the names of all files.
 
@@ -193,6 +194,7 @@ def save_run(
     density, sequences, settings : what the model was built from
     inputs : name to path, for the record
     maps : write the prediction as maps as well
+    later : names of files that are written after these
 
     Returns
     -------
@@ -223,7 +225,7 @@ def save_run(
         files.append(shown)
         record.say(f"mirrored: the model belongs to {folder / shown}")
     write_text(folder / "view.cxc", view_script(shown, seen))
-    files += seen
+    files += [*seen, *later]
     return save_record(folder, record, settings, inputs, files, coverage=result.coverage)
 
 

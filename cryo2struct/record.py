@@ -27,10 +27,12 @@ class Recorder:
     ----------
     say : called with each line
     progress : called with the name of a step, parts done and parts in all
+    command : the command line, where there was one
     """
 
     say: Callable[[str], None] = lambda line: None
     progress: Callable[[str, int, int], None] = lambda name, done, total: None
+    command: str = ""
     steps: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -76,6 +78,7 @@ def save_record(
     """
     content = {
         "program": "cryo2struct",
+        "command": record.command,
         "files": files,
         "inputs": {name: {"path": str(path.resolve()), "sha256": sha256(path)} for name, path in inputs.items()},
         "settings": settings.model_dump(mode="json"),

@@ -42,6 +42,7 @@ def build(
         Path | None, typer.Option(metavar="PATH|download", help="File of the ESM-2 model, .pt, or: fetch fair-esm's.")
     ] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Leave the predictions as maps, as classify --maps.")] = False,
+    report: Annotated[bool, typer.Option(help="Write report.html, see the command report.")] = True,
     force: Annotated[bool, typer.Option(help="Replace an earlier run in the output folder.")] = False,
     job: Annotated[
         Path | None,
@@ -66,7 +67,7 @@ def build(
             sequence__features=sequence_features,
             sequence__esm_weights=esm_weights,
         )
-        run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console, control, maps)
+        run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console, control, maps, report)
     print(folder / "model.cif")
 
 
@@ -89,16 +90,23 @@ def run(
     console: common.Console,
     control: relion.JobControl,
     maps: bool = False,
+    report: bool = True,
 ) -> None:
     """Check the inputs, build, and write the output folder; an earlier run stays as it was when something fails."""
+    import shlex
+    import sys
+
     from cryo2struct import pipeline
+    from cryo2struct.cli.report import REPORT_FILE, write_report
     from cryo2struct.errors import NoCandidatesError
     from cryo2struct.io.outputs import check_folder, prepare_folder, write_text
+    from cryo2struct.io.run_folder import read_map_of, read_run
     from cryo2struct.io.sequences import read_sequences
     from cryo2struct.networks.esm2_files import weights_file
     from cryo2struct.record import Recorder, save_record
 
-    record = Recorder(say=control.polled(console.say), progress=control.polled(console.progress))
+    command = shlex.join(["cryo2struct", *sys.argv[1:]])
+    record = Recorder(control.polled(console.say), control.polled(console.progress), command)
     inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
     if settings.sequence.esm_weights is not None and settings.sequence.features not in ("none", "builtin"):
         inputs["esm_weights"] = weights_file(settings.sequence.features, settings.sequence.esm_weights)
@@ -115,5 +123,9 @@ def run(
             save_record(prepare_folder(folder, force), record, settings, inputs, ["run.json"])
         raise
     prepare_folder(folder, force, inputs.values())
-    pipeline.save_run(folder, result, density, sequences, settings, inputs, maps=maps)
+    later = [REPORT_FILE] if report else []
+    pipeline.save_run(folder, result, density, sequences, settings, inputs, maps=maps, later=later)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")
+    if report:
+        finished = read_run(folder)
+        write_report(finished, *(read_map_of(finished) if result.mirrored else (density, "")))

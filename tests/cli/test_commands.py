@@ -52,7 +52,9 @@ def test_demo_and_force(tmp_path):
     before = (folder / "model.cif").read_bytes()
     assert refused(run("build", MAP, FASTA, "-o", folder, "--force", "--contour", "1e9", cwd=tmp_path), 5)
     assert (folder / "model.cif").read_bytes() == before
-    assert run("build", MAP, FASTA, "-o", folder, "--force", "--resolution", "2.6", cwd=tmp_path).returncode == 0
+    again = ["build", MAP, FASTA, "-o", folder, "--force", "--resolution", "2.6", "--no-report"]
+    assert run(*again, cwd=tmp_path).returncode == 0
+    assert not (folder / "report.html").exists()
     assert (folder / "mine.txt").read_text() == "not to be lost"
 
 

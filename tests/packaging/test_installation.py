@@ -50,6 +50,8 @@ def test_wheel(wheel, tmp_path):
     found = probe([site], empty)
     assert all(path.is_relative_to(site) for path in found)
     assert found[0] == site / "cryo2struct" / "_data" / "weights"
+    report = site / "cryo2struct" / "report" / "data"
+    assert {path.name for path in report.iterdir()} >= {"3Dmol-min.js", "3Dmol-LICENSE.txt", "viewer.js", "page.css"}
     metadata = next(site.glob("*.dist-info"))
     assert "cryo2struct = cryo2struct.cli.main:main" in (metadata / "entry_points.txt").read_text()
     assert not (site / "tests").exists()
