@@ -105,8 +105,8 @@ def run_one(folder: Path, output: Path, options: list[str]) -> dict[str, Any]:
 def print_tables(rows: dict[str, dict[str, Any]], resolutions: dict[str, float]) -> None:
     """Markdown tables of builds, of the baseline, and of means per protein."""
     print(
-        "| map | A | found % | rmsd A | match % | mean length | bad connections | over 3 A off % | favoured / outlier % "
-        "| CA 1.5 A R/P | 2 A R/P | 3 A R/P | seconds | GB |"
+        "| map | A | found % | rmsd A | match % | mean length | bad connections | over 3 A off % "
+        "| favoured / outlier % | CA 1.5 A R/P | 2 A R/P | 3 A R/P | seconds | GB |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name, row in rows.items():
