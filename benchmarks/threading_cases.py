@@ -1,7 +1,7 @@
 """Synthetic threading cases from structures of the pack, on which the weights of tracing are fitted.
 
 `python benchmarks/threading_cases.py PACK --exclude FILE` makes cases of each group (`RECIPES`) and prints, as
-benchmarks/tracing.py does, what is right per residue in the map and per residue placed. FILE has structures that are
+benchmarks/bench_hmm.py does, what is right per residue in the map and per residue placed. FILE has structures that are
 left out, one code a line.
 
 The recipe is that of the cases in tests/data/hmm_cases: C-alphas with errors, some of them missing, false candidates

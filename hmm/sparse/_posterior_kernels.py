@@ -22,7 +22,9 @@ def _log_add(a: float, b: float) -> float:
 
 
 @njit
-def forward(symbols: Array, emission: Array, incoming: tuple, break_cost: float) -> tuple[Array, float]:
+def forward(
+    symbols: Array, emission: Array, incoming: tuple[Array, Array, Array], break_cost: float
+) -> tuple[Array, float]:
     """Log of the summed weights (L, N) of all paths that end with a symbol in a state, and of all paths.
 
     Parameters
