@@ -127,10 +127,23 @@ def expected_right(placements: list[Placement], settings: TracingSettings) -> fl
     return sum(float(these[these >= settings.min_register].sum()) for these in probabilities)
 
 
+def threshold_of(placements: list[Placement], settings: TracingSettings) -> float:
+    """Least probability, from `min_register` up, of a residue that is kept: `min_right` of all kept is expected right.
+
+    It is above 1 where no residue is likely enough.
+    """
+    every = np.concatenate([p.register.probability[p.path.state >= 0] for p in placements])
+    likely = np.sort(every[every >= settings.min_register])
+    # what is expected right, and the number, of residues from each one up; of equal ones all or none are kept
+    expected, count = np.cumsum(likely[::-1])[::-1], np.arange(len(likely), 0, -1)
+    enough = (expected >= settings.min_right * count) & (np.diff(likely, prepend=-1.0) > 0)
+    return float(likely[enough][0]) if enough.any() else 2.0
+
+
 def doubt(traced: Trace, settings: TracingSettings) -> str | None:
-    """A line for the user if nothing that was placed is above `min_register`, else None."""
+    """A line for the user if nothing that was placed is as likely as `min_register` and `min_right` ask, else None."""
     best = float(traced.register_prob.max())
-    if best >= settings.min_register:
+    if best >= max(settings.min_register, settings.min_right):
         return None
     return (
         f"trace: no residue has the right place in the sequence with a probability above {best:.2f}: take the residue "
@@ -145,7 +158,8 @@ def _build_trace(candidates: Candidates, placements: list[Placement], settings: 
         ca_prob = ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1))
     places = 2 * sum({p.chain.entity: len(p.chain.types) for p in placements}.values())
     runs: list[tuple[Placement, IntArray]] = []
-    for least in (settings.min_register, min(settings.min_register, settings.guess_factor / places)):
+    guess = min(settings.min_register, settings.guess_factor / places)
+    for least in (threshold_of(placements, settings), settings.min_register, guess):
         runs = runs or [
             (p, run) for p in placements for run in trusted_runs(p.path, p.register.probability, settings, least)
         ]
