@@ -7,6 +7,7 @@ seconds of its engine (`-` where it crashes, with fewer candidates than residues
 Viterbi (the floor); and in default mode the model's score of the paths found and that of the true paths: a true path
 that scores higher was missed by the search, one that scores lower is a fault of the model.
 
+With `--curve GROUP` it prints what is right of the most probable residues of a group, however many are kept.
 With `--unknown-copies` the numbers of copies are withheld from the default mode; the table has the true number of
 copies of each sequence and the number built, and the figures beside those with known numbers.
 """
@@ -24,6 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tracing"))
 
 import hmm_cases as cases
+from threading_cases import Case, print_curve
 
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import Candidates, Sequences, Trace
@@ -47,6 +49,16 @@ def search_scores(name: str, candidates: Candidates, sequences: Sequences) -> tu
         sum(decoder.score(symbols_of(p.chain), p.path.state, emission) for p in found),
         sum(decoder.score(symbols_of(c), s, emission) for c, s in zip(chains, true_states, strict=True)),
     )
+
+
+def as_case(name: str) -> Case:
+    """A case with its answer."""
+    candidates, sequences = cases.read_case(name)
+    truth, chains = cases.read_truth(name), protein_chains(sequences)
+    entity, copy = (
+        np.array([getattr(chain, field) for chain in chains])[truth["chain"]] for field in ("entity", "copy")
+    )
+    return Case(candidates, sequences, entity, copy, truth["position"], truth["xyz"])
 
 
 def original(name: str, candidates: Candidates, sequences: Sequences) -> tuple[float, float]:
@@ -95,8 +107,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mode", choices=["default", "reference"], default="default")
     parser.add_argument("--cases", nargs="*", default=cases.NAMES)
+    parser.add_argument("--curve", choices=sorted(cases.FLOOR))
     parser.add_argument("--unknown-copies", action="store_true")
     arguments = parser.parse_args()
+    if arguments.curve:
+        print_curve([as_case(name) for name in arguments.cases if cases.group_of(name) == arguments.curve])
+        return
     if arguments.unknown_copies:
         compare_unknown_copies(arguments.cases)
         return
