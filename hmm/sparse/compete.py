@@ -15,7 +15,7 @@ from hmm.sparse.exchange import exchange_tails
 REPAIR_ROUND = 3
 """From this round on, chains that have a place of their own are decoded from the surroundings of their path only."""
 
-CLOSE_EVERY = 4
+CLOSE_EVERY = 5
 """Rounds after which the paths are made to share no state, as a possible result."""
 
 REPAIR_SHARE = 0.8
