@@ -1,8 +1,8 @@
 """Synthetic threading cases from structures of the pack, on which the weights of tracing are fitted.
 
 `python benchmarks/threading_cases.py PACK --exclude FILE` makes cases of each group (`RECIPES`) and prints, as
-benchmarks/tracing.py does, what is right per residue in the map and per residue placed. FILE has structures that are
-left out, one code a line.
+benchmarks/bench_hmm.py does, what is right per residue in the map and per residue placed. FILE has structures that are
+left out, one code a line. With `--curve GROUP` it prints what is right of the most probable residues of a group.
 
 The recipe is that of the cases in tests/data/hmm_cases: C-alphas with errors, some of them missing, false candidates
 near other atoms and at random, types right at a given rate, directions with errors.
@@ -23,6 +23,7 @@ from scipy.spatial import cKDTree
 from cryo2struct.dataset.pack import PackStructure, StructurePack
 from cryo2struct.errors import NothingToBuildError
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences, Trace
+from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace
 from cryo2struct.tracing.scores import FREQUENCIES
 
@@ -292,19 +293,46 @@ def choose(pack: StructurePack, left_out: set[str], copies: bool, rng: np.random
             return index
 
 
-def score(case: Case, found: Trace, tolerance: float = 3.0) -> tuple[float, float]:
-    """Right within 3 A per residue in the map and per residue placed, whole copies assigned to whole copies."""
-    placed, right = found.candidate >= 0, 0
+def right_of(case: Case, found: Trace, tolerance: float = 3.0) -> Array:
+    """Which rows (R,) of a trace are placed right, whole copies assigned to whole copies."""
+    right = np.zeros(len(found), dtype=bool)
     for entity, named in enumerate(case.sequences.entities):
-        rows = [placed & (found.entity == entity) & (found.copy == k) for k in range(named.copies or 1)]
-        true = [case.xyz[(case.entity == entity) & (case.copy == k)] for k in range(named.copies or 1)]
-        table = [
-            [(np.linalg.norm(found.xyz[r] - xyz[found.position[r]], axis=1) <= tolerance).sum() for xyz in true]
-            for r in rows
+        copies = range(named.copies or 1)
+        rows = [np.flatnonzero((found.candidate >= 0) & (found.entity == entity) & (found.copy == k)) for k in copies]
+        true = [case.xyz[(case.entity == entity) & (case.copy == k)] for k in copies]
+        near = [
+            [np.linalg.norm(found.xyz[r] - xyz[found.position[r]], axis=1) <= tolerance for xyz in true] for r in rows
         ]
-        mine, theirs = linear_sum_assignment(np.array(table), maximize=True)
-        right += int(np.array(table)[mine, theirs].sum())
-    return right / np.isfinite(case.xyz[:, 0]).sum(), right / max(1, placed.sum())
+        table = np.array([[these.sum() for these in line] for line in near])
+        for mine, theirs in zip(*linear_sum_assignment(table, maximize=True), strict=True):
+            right[rows[mine]] = near[mine][theirs]
+    return right
+
+
+def score(case: Case, found: Trace) -> tuple[float, float]:
+    """Right within 3 A per residue in the map and per residue placed, see `right_of`."""
+    right = right_of(case, found).sum()
+    return right / np.isfinite(case.xyz[:, 0]).sum(), right / max(1, (found.candidate >= 0).sum())
+
+
+def print_curve(cases: list[Case]) -> None:
+    """What is right of the most probable residues, all cases together, however many are kept."""
+    settings = load_settings(None, {"tracing.min_register": 0.0, "tracing.min_right": 0.0}).tracing
+    probability, right = [], []
+    for case in cases:
+        found = trace(case.candidates, case.sequences, settings)
+        rows = found.candidate >= 0
+        probability.append(found.register_prob[rows])
+        right.append(right_of(case, found)[rows])
+    order = np.argsort(-np.concatenate(probability), kind="stable")
+    expected, correct = np.concatenate(probability)[order], np.concatenate(right)[order]
+    in_map = sum(np.isfinite(case.xyz[:, 0]).sum() for case in cases)
+    print("placed/in map  least probability    acc    r/p  expected r/p")
+    for share in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        count = int(share * in_map)
+        if count <= len(order):
+            acc, precision, mean = correct[:count].sum() / in_map, correct[:count].mean(), expected[:count].mean()
+            print(f"{share:13.2f}  {expected[count - 1]:17.2f}  {acc:.3f}  {precision:.3f}  {mean:12.3f}")
 
 
 def main() -> None:
@@ -313,14 +341,22 @@ def main() -> None:
     parser.add_argument("pack", type=Path)
     parser.add_argument("--exclude", type=Path)
     parser.add_argument("--cases", type=int, default=6, help="per group")
+    parser.add_argument("--curve", choices=list(RECIPES), help="of one group, what is right if fewer residues are kept")
     arguments = parser.parse_args()
     left_out = set(arguments.exclude.read_text().lower().split()) if arguments.exclude else set()
     pack, rng = StructurePack(arguments.pack), np.random.default_rng(1)
+
+    def new_case(group: str) -> Case:
+        return make_case(pack, choose(pack, left_out, group == "copies", rng), RECIPES[group], rng)
+
+    if arguments.curve:
+        print_curve([new_case(arguments.curve) for _ in range(arguments.cases)])
+        return
     print("group            acc    r/p")
-    for group, recipe in RECIPES.items():
+    for group in RECIPES:
         rows = []
         for _ in range(arguments.cases):
-            case = make_case(pack, choose(pack, left_out, group == "copies", rng), recipe, rng)
+            case = new_case(group)
             try:
                 rows.append(score(case, trace(case.candidates, case.sequences)))
             except NothingToBuildError:

@@ -168,6 +168,8 @@ class Trace:
     candidate : (R,) index of the candidate, -1 where interpolated
     xyz : (R, 3) angstrom
     confidence, place_prob, register_prob : (R,) 0 to 1
+    other_prob : (R,) probability that the residue traced here is another one of any sequence, the likeliest, or None
+    other_entity, other_position : (R,) that residue; -1 where interpolated, or None
     """
 
     entity: IntArray
@@ -178,6 +180,9 @@ class Trace:
     confidence: FloatArray
     place_prob: FloatArray
     register_prob: FloatArray
+    other_prob: FloatArray | None = None
+    other_entity: IntArray | None = None
+    other_position: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.entity)

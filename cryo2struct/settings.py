@@ -177,6 +177,11 @@ class TracingSettings(_Group):
     min_register: float = Field(
         ge=0, le=1, description="residues with a lower probability of being in register are left out"
     )
+    min_right: float = Field(
+        ge=0,
+        le=1,
+        description="least share of the residues built that is expected right; the least likely are left out for it",
+    )
     guess_factor: float = Field(
         gt=0,
         description="where nothing would be left, residues count that are this many times likelier than a random place",

@@ -20,6 +20,8 @@ def trace(
     change: common.Change = None,
 ) -> None:
     """Thread sequences through C-alpha candidates."""
+    import time
+
     from cryo2struct import tracing
     from cryo2struct.errors import UsageError
     from cryo2struct.io.candidates import read_candidates, write_trace
@@ -35,14 +37,17 @@ def trace(
         sequences, warnings = read_sequences(fasta, common.parse_copies(copies))
         for warning in warnings:
             console.say(f"warning: {warning}")
+        begin = time.perf_counter()
         if mode == "reference":
             traced = tracing.trace_reference(candidates, sequences)
         else:
             traced = tracing.trace(candidates, sequences, settings.tracing)
             if (doubtful := tracing.doubt(traced, settings.tracing)) is not None:
                 console.say(f"warning: {doubtful}")
+        seconds = time.perf_counter() - begin
         for line in tracing.copies_built(traced, sequences):
             console.say(f"warning: {line}")
         write_trace(output, traced)
-        console.say(f"{len(traced)} residues placed")
+        for line in (*tracing.alternatives(traced, sequences), *tracing.summary(traced, sequences, seconds)):
+            console.say(line)
     print(output)

@@ -29,12 +29,14 @@ OPTIONAL_FIELDS: Columns = {
     "c_xyz": 3,
     "attention": None,
 }
-TRACE_INTEGERS = ("entity", "copy", "position", "candidate")
+TRACE_COUNTS = ("entity", "copy", "position")
 TRACE_FIELDS: Columns = {
-    **dict.fromkeys(TRACE_INTEGERS, 0),
+    **dict.fromkeys((*TRACE_COUNTS, "candidate"), 0),
     "xyz": 3,
     **dict.fromkeys(("confidence", "place_prob", "register_prob"), 0),
 }
+TRACE_OPTIONAL: Columns = dict.fromkeys(("other_prob", "other_entity", "other_position"), 0)
+TRACE_INTEGERS = (*TRACE_COUNTS, "candidate", "other_entity", "other_position")
 MAY_BE_UNKNOWN = ("n_xyz", "c_xyz")
 DISTRIBUTIONS = ("aa_prob", "ss_prob")
 DIRECTIONS = ("next_vec", "prev_vec")
@@ -88,10 +90,10 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
         An array is missing, of the wrong shape, not finite, negative where it counts, or no probability.
     """
     name = os.fspath(path)
-    arrays = _load(name, TRACE_FIELDS, {})
-    for field in TRACE_INTEGERS:
+    arrays = _load(name, TRACE_FIELDS, TRACE_OPTIONAL)
+    for field in arrays.keys() & set(TRACE_INTEGERS):
         values = arrays[field]
-        least = -1 if field == "candidate" else 0
+        least = 0 if field in TRACE_COUNTS else -1
         if values.dtype.kind not in "iu" or (values < least).any():
             raise InputError(f"{name}: {field} holds numbers that do not count from {least}; write the trace again")
     return Trace(**arrays)
@@ -105,7 +107,8 @@ def write_trace(path: str | os.PathLike[str], trace: Trace) -> None:
     OutputError
         The file cannot be written.
     """
-    _save(path, {field: getattr(trace, field) for field in TRACE_FIELDS})
+    fields = {field: getattr(trace, field) for field in (*TRACE_FIELDS, *TRACE_OPTIONAL)}
+    _save(path, {field: values for field, values in fields.items() if values is not None})
 
 
 def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from cryo2struct.tracing.copies import copies_built
 from cryo2struct.tracing.reference import trace_reference
+from cryo2struct.tracing.summary import alternatives, summary
 from cryo2struct.tracing.tracer import doubt, trace
 
-__all__ = ["copies_built", "doubt", "trace", "trace_reference"]
+__all__ = ["alternatives", "copies_built", "doubt", "summary", "trace", "trace_reference"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,23 @@ from hmm.sparse import Decoder, Path
 
 SHUFFLES = 3
 """Shuffled sequences that are threaded for each sequence."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """Per residue (L,) of a chain, how sure its register is and what the next best one would be.
+
+    Attributes
+    ----------
+    probability : that of the place traced; 0 where not placed
+    other_prob : that of the most likely other place in any sequence, in either direction
+    other_entity, other_position : that place; -1 where not placed
+    """
+
+    probability: FloatArray
+    other_prob: FloatArray
+    other_entity: IntArray
+    other_position: IntArray
 
 
 def runs_of(positions: IntArray, opens: NDArray[np.bool_], largest_step: int) -> list[IntArray]:
@@ -43,23 +61,33 @@ class Ring:
                 self._first[chain.entity] = sum(map(len, distinct))
                 distinct.append(symbols_of(chain))
         self._symbols = np.concatenate(distinct)
+        self._entity = np.repeat(list(self._first), [len(symbols) for symbols in distinct])
+        self._position = np.concatenate([np.arange(len(symbols)) for symbols in distinct])
 
-    def register_probability(
+    def register_of(
         self, chain: Chain, path: Path, emission: FloatArray, chance: FloatArray, settings: TracingSettings
-    ) -> FloatArray:
-        """Probability per residue (L,), 0 where not placed, that its neighbourhood is in register.
+    ) -> Register:
+        """Probability of each residue that its neighbourhood is in register, and the next best register.
 
         The candidates in a window along the traced piece are held fixed and every other place of every sequence, in
         both directions, is compared for its types: softmax of the sums of log odds over the window, each place
         equally likely beforehand. Places that run over the end of a sequence take part as well. One more competitor
         is a path that is nowhere right, which the search lifts to `chance`, see `chance_evidence`.
         """
-        probability = np.zeros(len(chain.types))
+        length = len(chain.types)
+        probability, other_prob, place = np.zeros(length), np.zeros(length), np.full(length, -1)
         for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
             shown = emission[:, path.state[run]].astype(np.float32)[self._symbols] / settings.register_temperature
             first = self._first[chain.entity]
-            probability[run] = _run_probability(run, slice(first, first + len(chain.types)), shown, chance, settings)
-        return probability
+            own = slice(first, first + length)
+            probability[run], other_prob[run], place[run] = _run_register(run, own, shown, chance, settings)
+        placed = place >= 0
+        return Register(
+            probability,
+            other_prob,
+            np.where(placed, self._entity[place], -1),
+            np.where(placed, self._position[place], -1),
+        )
 
 
 def _windows(length: int, reach: int) -> tuple[IntArray, IntArray]:
@@ -88,10 +116,10 @@ def chance_evidence(
     return np.maximum.accumulate(most)
 
 
-def _run_probability(
+def _run_register(
     run: IntArray, own: slice, shown: FloatArray, chance: FloatArray, settings: TracingSettings
-) -> FloatArray:
-    """Softmax probability (n,) of the traced place among all of them.
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Softmax probability (n,) of the traced place among all of them, that of the best other place, and that place.
 
     `shown` is (places, n), `own` the places of this sequence.
     """
@@ -112,9 +140,19 @@ def _run_probability(
     alike = np.abs(evidence[0] - traced[:, None]) < 1e-4
     alike[:, own] = False
     same = 1 + alike.sum(axis=1)
-    probability = np.asarray(same * np.exp(traced - top) / total, dtype=np.float64)
-    # a residue is as sure as the one before or after it, but for the chance that the path slips between them
-    held = (1 - settings.slip) ** np.diff(run)
+    probability = _held(np.asarray(same * np.exp(traced - top) / total, dtype=np.float64), run, settings.slip)
+    alike[:, own.start + run[0]] = True
+    evidence[0][alike] = -np.inf
+    both = np.concatenate(evidence, axis=1)
+    best = both.argmax(axis=1)
+    other = np.exp(both[np.arange(len(run)), best] - top) / total
+    place = (best + np.where(best < n_places, along, -along)) % n_places
+    return probability, np.minimum(other, 1 - probability), place
+
+
+def _held(probability: FloatArray, run: IntArray, slip: float) -> FloatArray:
+    """A residue is as sure as the one before or after it, but for the chance that the path slips between them."""
+    held = (1 - slip) ** np.diff(run)
     for n in range(1, len(run)):
         probability[n] = max(probability[n], held[n - 1] * probability[n - 1])
     for n in range(len(run) - 2, -1, -1):

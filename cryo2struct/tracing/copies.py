@@ -57,7 +57,7 @@ def carried_chains(
         # of equal ones the first in canonical order
         best = max(pending, key=lambda chain: paths[chain.entity].score / len(chain.types))
         path, found = paths[best.entity], supports[best.entity]
-        register = ring.register_probability(best, path, emission, chance, settings)
+        register = ring.register_of(best, path, emission, chance, settings).probability
         runs = trusted_runs(path, register, settings, settings.min_register)
         trusted = np.concatenate(runs) if runs else np.empty(0, np.int64)
         counted = trusted[seen[best.entity][trusted]] if found else trusted

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct.errors import InputError, NothingToBuildError
-from cryo2struct.objects import Candidates, FloatArray, IntArray, Sequences, Trace
+from cryo2struct.objects import Candidates, IntArray, Sequences, Trace
 from cryo2struct.settings import TracingSettings, load_settings
 from cryo2struct.tracing.agreement import agree_copies
 from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, symbols_of
-from cryo2struct.tracing.confidence import Ring, chance_evidence, trusted_runs
+from cryo2struct.tracing.confidence import Register, Ring, chance_evidence, trusted_runs
 from cryo2struct.tracing.copies import carried_chains
 from cryo2struct.tracing.gaps import fill_gaps
 from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, emission_scores, make_links, residue_scores
@@ -31,11 +31,11 @@ BEND_CAP = 8.0
 
 @dataclass(frozen=True)
 class Placement:
-    """A chain, its path, and per residue (L,) the probability that it is in register (0 where not placed)."""
+    """A chain, its path, and how sure the register of each residue is."""
 
     chain: Chain
     path: Path
-    register: FloatArray
+    register: Register
 
 
 def trace(candidates: Candidates, sequences: Sequences, settings: TracingSettings | None = None) -> Trace:
@@ -116,20 +116,34 @@ def find_placements(
     paths, emissions = agree_copies(decoder, chains, paths, emission)
     ring, chance = Ring(chains), chance_evidence(decoder, chains, emission, settings)
     return [
-        Placement(chain, path, ring.register_probability(chain, path, merged, chance, settings))
+        Placement(chain, path, ring.register_of(chain, path, merged, chance, settings))
         for chain, path, merged in zip(chains, paths, emissions, strict=True)
     ]
 
 
 def expected_right(placements: list[Placement], settings: TracingSettings) -> float:
     """Number of residues expected to be right among those that are trusted."""
-    return sum(float(p.register[p.register >= settings.min_register].sum()) for p in placements)
+    probabilities = [p.register.probability for p in placements]
+    return sum(float(these[these >= settings.min_register].sum()) for these in probabilities)
+
+
+def threshold_of(placements: list[Placement], settings: TracingSettings) -> float:
+    """Least probability, from `min_register` up, of a residue that is kept: `min_right` of all kept is expected right.
+
+    It is above 1 where no residue is likely enough.
+    """
+    every = np.concatenate([p.register.probability[p.path.state >= 0] for p in placements])
+    likely = np.sort(every[every >= settings.min_register])
+    # what is expected right, and the number, of residues from each one up; of equal ones all or none are kept
+    expected, count = np.cumsum(likely[::-1])[::-1], np.arange(len(likely), 0, -1)
+    enough = (expected >= settings.min_right * count) & (np.diff(likely, prepend=-1.0) > 0)
+    return float(likely[enough][0]) if enough.any() else 2.0
 
 
 def doubt(traced: Trace, settings: TracingSettings) -> str | None:
-    """A line for the user if nothing that was placed is above `min_register`, else None."""
+    """A line for the user if nothing that was placed is as likely as `min_register` and `min_right` ask, else None."""
     best = float(traced.register_prob.max())
-    if best >= settings.min_register:
+    if best >= max(settings.min_register, settings.min_right):
         return None
     return (
         f"trace: no residue has the right place in the sequence with a probability above {best:.2f}: take the residue "
@@ -142,32 +156,45 @@ def _build_trace(candidates: Candidates, placements: list[Placement], settings: 
     ca_prob = np.clip(np.asarray(candidates.ca_prob, dtype=np.float64), 0, 1)
     if candidates.nonprotein_prob is not None:
         ca_prob = ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1))
-    places = 2 * sum({p.chain.entity: len(p.register) for p in placements}.values())
+    places = 2 * sum({p.chain.entity: len(p.chain.types) for p in placements}.values())
     runs: list[tuple[Placement, IntArray]] = []
-    for least in (settings.min_register, min(settings.min_register, settings.guess_factor / places)):
-        runs = runs or [(p, run) for p in placements for run in trusted_runs(p.path, p.register, settings, least)]
+    guess = min(settings.min_register, settings.guess_factor / places)
+    for least in (threshold_of(placements, settings), settings.min_register, guess):
+        runs = runs or [
+            (p, run) for p in placements for run in trusted_runs(p.path, p.register.probability, settings, least)
+        ]
     blocks = []
     for placement, run in runs:
         states = placement.path.state[run]
         xyz = np.asarray(candidates.xyz, dtype=np.float64)[states]
-        rows = fill_gaps(run, xyz, states, ca_prob[states], placement.register[run], settings)
-        blocks.append((placement.chain, rows))
+        rows = fill_gaps(run, xyz, states, ca_prob[states], placement.register.probability[run], settings)
+        blocks.append((placement, rows))
     if not blocks:
         raise NothingToBuildError(
-            f"trace: none of the {sum(len(p.register) for p in placements)} residues could be placed on "
+            f"trace: none of the {sum(len(p.chain.types) for p in placements)} residues could be placed on "
             f"{len(candidates)} candidates; check that map and sequences belong together"
         )
-    blocks.sort(key=lambda block: (block[0].entity, block[0].copy, block[1].position[0]))
+    blocks.sort(key=lambda block: (block[0].chain.entity, block[0].chain.copy, block[1].position[0]))
     lengths = [len(rows.position) for _, rows in blocks]
     place = np.concatenate([rows.place_prob for _, rows in blocks])
     in_register = np.concatenate([rows.register_prob for _, rows in blocks])
+    candidate = np.concatenate([rows.candidate for _, rows in blocks])
+    others = {
+        name: np.where(
+            candidate >= 0,
+            np.concatenate([getattr(placement.register, name)[rows.position] for placement, rows in blocks]),
+            nothing,
+        )
+        for name, nothing in (("other_prob", 0.0), ("other_entity", -1), ("other_position", -1))
+    }
     return Trace(
-        entity=np.repeat([chain.entity for chain, _ in blocks], lengths),
-        copy=np.repeat([chain.copy for chain, _ in blocks], lengths),
+        entity=np.repeat([placement.chain.entity for placement, _ in blocks], lengths),
+        copy=np.repeat([placement.chain.copy for placement, _ in blocks], lengths),
         position=np.concatenate([rows.position for _, rows in blocks]),
-        candidate=np.concatenate([rows.candidate for _, rows in blocks]),
+        candidate=candidate,
         xyz=np.concatenate([rows.xyz for _, rows in blocks]),
         confidence=place * in_register,
         place_prob=place,
         register_prob=in_register,
+        **others,
     )

@@ -15,6 +15,9 @@ from hmm.sparse.exchange import exchange_tails
 REPAIR_ROUND = 3
 """From this round on, chains that have a place of their own are decoded from the surroundings of their path only."""
 
+CLOSE_EVERY = 5
+"""Rounds after which the paths are made to share no state, as a possible result."""
+
 REPAIR_SHARE = 0.8
 """Share of a path's states that no other chain uses if the chain has a place of its own."""
 
@@ -49,8 +52,8 @@ def decode_chains(
     Every chain is decoded with prices on the states: one that rises round by round for states that other chains
     use at that moment, and one that remembers how long a state was contested, between chains or by two places of
     the same chain, so that it ends where most is lost without it. Meanwhile a chain may use a state more than once.
-    In the end the chains are decoded once more, best score first, each state once, with the remembered prices and
-    without; the better total without prices is kept.
+    After every `CLOSE_EVERY` rounds, and without any prices, the chains are decoded once more, best score first, each
+    state once; the best total without prices is kept. Prices can overshoot, so the last ones are not always the best.
 
     Parameters
     ----------
@@ -65,6 +68,7 @@ def decode_chains(
     n_states = emission.shape[1]
     history = np.zeros(n_states)
     paths: list[Path | None] = [None] * len(chains)
+    closed: list[list[Path]] = []
     everywhere = np.zeros(n_states, dtype=np.int64)
     for number in range(competition.rounds):
         present = competition.present * (number + 1)
@@ -84,12 +88,12 @@ def decode_chains(
         if not contested.any():
             break
         history += competition.history * contested
-    priced = _close_in_turn(decoder, chains, emission, history, paths)
-    if not history.any():
-        return priced
-    # prices can overshoot where the emissions say little: then the plain decoding in turn scores higher
-    plain = _close_in_turn(decoder, chains, emission, np.zeros(n_states), [None] * len(chains))
-    return max(priced, plain, key=lambda found: sum(path.score for path in found))
+        if (number + 1) % CLOSE_EVERY == 0 and number + 1 < competition.rounds:
+            closed.append(_close_in_turn(decoder, chains, emission, history, paths))
+    closed.append(_close_in_turn(decoder, chains, emission, history, paths))
+    if history.any():
+        closed.append(_close_in_turn(decoder, chains, emission, np.zeros(n_states), [None] * len(chains)))
+    return max(closed, key=lambda found: sum(path.score for path in found))
 
 
 def _close_in_turn(

@@ -165,6 +165,25 @@ def test_a_chain_of_20_000_residues_of_which_few_are_there(trace):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 500_000  # kB
 
 
+def test_a_summary_and_what_might_be_elsewhere(trace):
+    code, lines, found = trace(EASY)
+    assert code == 0
+    assert lines[-2].split() == ["a", "copy", "1", str(N), "100%", str(N), "1", f"{found.confidence.mean():.2f}"]
+    assert lines[-1].startswith(f"{N} residues placed in ")
+    assert not any("might be" in line for line in lines)
+    assert found.other_prob.max() < 0.1
+    # a sequence that holds the traced part twice
+    code, lines, found = trace(EASY, LETTERS + LETTERS)
+    assert code == 0
+    own, other = (1, N + 1) if found.position[0] < N else (N + 1, 1)
+    told = [line for line in lines if "might be" in line]
+    assert len(told) == 1
+    assert told[0].startswith(f"a copy 1, residues {own}-{own + N - 1}: might be a residues {other}-{other + N - 1} ")
+    assert 0.4 < float(told[0].split("probability ")[1].rstrip(")")) <= 0.5
+    np.testing.assert_array_equal((found.other_position - found.position) % N, 0)
+    np.testing.assert_allclose(found.other_prob, found.register_prob, atol=0.01)
+
+
 def test_the_number_of_threads_changes_nothing(tmp_path):
     case = CASES / "copies_2"
     command = ["trace", f"{case}.candidates.npz", f"{case}.fasta", "-o"]

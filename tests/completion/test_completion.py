@@ -118,7 +118,7 @@ def test_lone_residues_and_long_links(truth):
     assert np.linalg.norm(ca[8] - ca[7]) > 6
     trace = trace_of(ca)
     keep = np.array([0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])  # without residue 1, residue 0 is alone
-    trace = Trace(**{name: np.asarray(value)[keep] for name, value in vars(trace).items()})
+    trace = Trace(**{name: np.asarray(value)[keep] for name, value in vars(trace).items() if value is not None})
     found = complete(trace, sequences_of(letters), prediction_of(xyz[:12]))
     assert found.complete.tolist() == [False] + [True] * 10
     np.testing.assert_array_equal(found.xyz[0, 1], ca[0])
@@ -134,7 +134,7 @@ def test_rows_may_come_in_any_order(truth):
     trace = trace_of(xyz[:30, 1])
     prediction = prediction_of(xyz[:30])
     shuffled = np.random.default_rng(1).permutation(30)
-    other = Trace(**{name: np.asarray(value)[shuffled] for name, value in vars(trace).items()})
+    other = Trace(**{name: np.asarray(value)[shuffled] for name, value in vars(trace).items() if value is not None})
     straight = complete(trace, sequences_of(letters), prediction)
     np.testing.assert_array_equal(complete(other, sequences_of(letters), prediction).xyz, straight.xyz[shuffled])
 

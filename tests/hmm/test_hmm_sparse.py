@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmm.sparse import Competition, Decoder, decode_chains, links_from_pairs
+from hmm.sparse import Competition, Decoder, compete, decode_chains, links_from_pairs
 from hmm.sparse.exchange import exchange_tails
 
 STEPS = 2
@@ -166,6 +166,23 @@ def test_no_state_is_used_twice(seed):
     paths = decode_chains(decoder, chains, emission, Competition(4, 0.3, 0.2))
     used = np.concatenate([path.state[path.state >= 0] for path in paths])
     assert len(set(used)) == len(used)
+
+
+def test_results_of_earlier_rounds_are_kept_where_they_score_higher(monkeypatch):
+    gained = 0
+    for seed in range(60):
+        decoder, emission, rng = random_decoder(seed, 8, break_cost=1.0, beam=2)
+        chains = [rng.integers(0, 3, 6) for _ in range(2)]
+        totals = []
+        for every in (100, 1):
+            monkeypatch.setattr(compete, "CLOSE_EVERY", every)
+            paths = decode_chains(decoder, chains, emission, Competition(6, 0.4, 0.4))
+            totals.append(sum(path.score for path in paths))
+            used = np.concatenate([path.state[path.state >= 0] for path in paths])
+            assert len(set(used)) == len(used)
+        assert totals[1] >= totals[0] - 1e-9
+        gained += totals[1] > totals[0] + 1e-9
+    assert gained > 0
 
 
 def test_links_are_grouped_by_source_and_step():

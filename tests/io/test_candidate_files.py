@@ -24,11 +24,13 @@ def some_candidates(n=7, every=True):
     return arrays
 
 
-def some_trace(n=5):
+def some_trace(n=5, every=True):
     rng = np.random.default_rng(0)
     counts = {field: np.arange(n) for field in ("entity", "copy", "position")}
     values = {field: rng.random(n) for field in ("confidence", "place_prob", "register_prob")}
-    return {**counts, "candidate": np.arange(n) - 1, "xyz": rng.normal(size=(n, 3)), **values}
+    others = {"other_prob": rng.random(n), "other_entity": np.arange(n) - 1, "other_position": np.arange(n) - 1}
+    rows = {**counts, "candidate": np.arange(n) - 1, "xyz": rng.normal(size=(n, 3)), **values}
+    return rows | others if every else rows
 
 
 def assert_same(found, arrays):
@@ -48,9 +50,10 @@ def test_candidates_come_back(tmp_path, n, every):
     assert_same(read_candidates(tmp_path / "candidates.npz"), arrays)
 
 
-def test_trace_comes_back(tmp_path):
-    write_trace(tmp_path / "trace", Trace(**some_trace()))  # no .npz is added to the name
-    assert_same(read_trace(tmp_path / "trace"), some_trace())
+@pytest.mark.parametrize("every", [True, False])
+def test_trace_comes_back(tmp_path, every):
+    write_trace(tmp_path / "trace", Trace(**some_trace(every=every)))  # no .npz is added to the name
+    assert_same(read_trace(tmp_path / "trace"), some_trace(every=every))
     assert [path.name for path in tmp_path.iterdir()] == ["trace"]
 
 

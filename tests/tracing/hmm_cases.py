@@ -83,6 +83,19 @@ def score_case(name: str, trace: Trace, sequences: Sequences, tolerance: float =
     return Score(right / in_map, right / max(1, placed.sum()), placed.sum() / in_map)
 
 
+def trace_of(states: NDArray[np.integer], candidates: Candidates, sequences: Sequences) -> Trace:
+    """A trace that places every FASTA residue (entities in order, their copies in order) at a candidate."""
+    keys = [
+        (index, copy, position)
+        for index, entity in enumerate(sequences.entities)
+        for copy in range(entity.copies or 1)
+        for position in range(len(entity.letters))
+    ]
+    entity, copy, position = np.array(keys).T
+    ones = np.ones(len(keys))
+    return Trace(entity, copy, position, states, np.asarray(candidates.xyz)[states], ones, ones, ones)
+
+
 def without_copies(sequences: Sequences) -> Sequences:
     """The same sequences as from a file whose headers name no chains."""
     return Sequences(tuple(replace(entity, copies=None, chains=()) for entity in sequences.entities))

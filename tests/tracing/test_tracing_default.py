@@ -210,7 +210,7 @@ def test_register_probability_against_direct_enumeration():
     state = np.full(12, -1)
     state[[3, 4, 6, 7]] = [0, 5, 2, 7]
     path = Path(state, np.arange(12) == 3, 0.0)
-    found = Ring(chains).register_probability(chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), settings)
+    found = Ring(chains).register_of(chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), settings)
     run = [3, 4, 6, 7]
     chance = np.exp(3.0 / settings.register_temperature)  # all windows have three residues
     for n, position in enumerate(run):
@@ -222,9 +222,19 @@ def test_register_probability_against_direct_enumeration():
                     emission[AMINO_ACIDS.index(letters[(place + sign * (r - 3)) % 12]), state[r]] for r in window
                 )
                 weights[place, sign] = np.exp(odds / settings.register_temperature)
-        assert found[position] == pytest.approx(weights[3, 1] / (sum(weights.values()) + chance), rel=1e-4)
-    assert found[[0, 1, 2, 5, 8]].tolist() == [0] * 5
+        total = sum(weights.values()) + chance
+        own = weights.pop((3, 1))
+        assert found.probability[position] == pytest.approx(own / total, rel=1e-4)
+        place, sign = max(weights, key=weights.get)
+        assert found.other_prob[position] == pytest.approx(weights[place, sign] / total, rel=1e-4)
+        assert found.other_entity[position] == 0
+        assert found.other_position[position] == (place + sign * (position - 3)) % 12
+    for values in (found.other_entity, found.other_position):
+        assert values[[0, 1, 2, 5, 8]].tolist() == [-1] * 5
+    assert found.probability[[0, 1, 2, 5, 8]].tolist() == [0] * 5
     slipping = settings.model_copy(update={"slip": 0.1})
-    held = Ring(chains).register_probability(chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), slipping)
+    held = Ring(chains).register_of(chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), slipping)
     for position in run:
-        assert held[position] == pytest.approx(max(found[other] * 0.9 ** abs(other - position) for other in run))
+        likeliest = max(found.probability[other] * 0.9 ** abs(other - position) for other in run)
+        assert held.probability[position] == pytest.approx(likeliest)
+        assert held.other_prob[position] <= 1 - held.probability[position] + 1e-12
