@@ -20,7 +20,7 @@ def compiled(function: Kernel) -> Kernel:
 
 
 @compiled
-def bump(square, contact):
+def bump(square: float, contact: float) -> float:
     """Penalty of two atoms at a squared distance below their contact distance: 0 there, 1 per 0.4 A squared."""
     if square >= contact * contact:
         return 0.0
@@ -29,8 +29,23 @@ def bump(square, contact):
 
 @compiled
 def surroundings(
-    points, weights, radii, owner, closed, before, xyz, weight, radius, residue, part, cell_start, low, cells, size, width
-):
+    points: np.ndarray,
+    weights: np.ndarray,
+    radii: np.ndarray,
+    owner: np.ndarray,
+    closed: bool,
+    before: np.ndarray,
+    xyz: np.ndarray,
+    weight: np.ndarray,
+    radius: np.ndarray,
+    residue: np.ndarray,
+    part: np.ndarray,
+    cell_start: np.ndarray,
+    low: np.ndarray,
+    cells: np.ndarray,
+    size: float,
+    width: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """Overlap (M,) and bumps (M,) of trial side chains with fixed atoms, and the overlap with themselves.
 
     Parameters
@@ -38,7 +53,8 @@ def surroundings(
     points (M, A, 3), weights (M, A), radii (A,), owner (M,) : trial side chains and the residues they belong to
     closed : bool, the side chain is bonded to its own N: no bumps with its residue and the one before
     before (R,) : residue bonded to N of each residue, -1 for none
-    xyz (E, 3), weight, radius, residue, part (E,) : fixed atoms, sorted by cell; part 0 N, 1 CA, 2 C, 3 O, 4 CB, 5 other
+    xyz (E, 3), weight, radius, residue, part (E,) : fixed atoms, sorted by cell; part 0 N, 1 CA, 2 C, 3 O, 4 CB,
+        5 other
     cell_start (cells + 1,), low (3,), cells (3,), size : the cells; neighbours of a point are within one cell
     width : of the Gaussian exp(-distance^2 / width) by which atoms overlap
     """
@@ -71,7 +87,7 @@ def surroundings(
                         total += 2 * weight[e] * np.exp(-square / width)
                         if mine and (closed or part[e] != 3):
                             continue
-                        if closed and residue[e] == before[own]:
+                        if closed and before[own] >= 0 and residue[e] == before[own]:
                             continue
                         bumps[m] += bump(square, radii[a] + radius[e])
             overlap[m] += weights[m, a] * total
@@ -79,7 +95,17 @@ def surroundings(
 
 
 @compiled
-def pair_energies(pairs, points, weights, radii, atoms, kept, width, overlap_weight, bump_weight):
+def pair_energies(
+    pairs: np.ndarray,
+    points: np.ndarray,
+    weights: np.ndarray,
+    radii: np.ndarray,
+    atoms: np.ndarray,
+    kept: np.ndarray,
+    width: float,
+    overlap_weight: float,
+    bump_weight: float,
+) -> np.ndarray:
     """Energy (P, K, K) of the kept side chains of residues two by two.
 
     Parameters
@@ -109,7 +135,15 @@ def pair_energies(pairs, points, weights, radii, atoms, kept, width, overlap_wei
 
 
 @compiled
-def settle(single, kept, pairs, energy, neighbour_start, neighbour, temperatures):
+def settle(
+    single: np.ndarray,
+    kept: np.ndarray,
+    pairs: np.ndarray,
+    energy: np.ndarray,
+    neighbour_start: np.ndarray,
+    neighbour: np.ndarray,
+    temperatures: np.ndarray,
+) -> np.ndarray:
     """Side chain (R,) chosen for each residue: mean field at falling temperatures, then one after the other.
 
     Parameters

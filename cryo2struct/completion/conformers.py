@@ -70,13 +70,17 @@ def torsion_energy(amino_acid: AminoAcid, chi: FloatArray, region: IntArray) -> 
 
     That of the likeliest rotamer in the backbone region (M,), see `backbone_region`.
     """
+    mean = np.array([rotamer.chi for rotamer in amino_acid.rotamers])
+    sd = np.array([rotamer.sd for rotamer in amino_acid.rotamers])
+    frequency = np.array([rotamer.frequency for rotamer in amino_acid.rotamers])
     best = np.full(len(chi), np.inf)
-    for rotamer in amino_acid.rotamers:
-        off = (chi - np.array(rotamer.chi) + 180) % 360 - 180
-        if amino_acid.symmetric:
-            off[:, -1] = (off[:, -1] + 90) % 180 - 90
-        frequency = np.log(np.maximum(np.array(rotamer.frequency), RAREST))[region]
-        best = np.minimum(best, 0.5 * ((off / np.array(rotamer.sd)) ** 2).sum(axis=1) - frequency)
+    period = np.full(chi.shape[1], 360.0)
+    period[-1] = 180.0 if amino_acid.symmetric else 360.0
+    cost = -np.log(np.maximum(frequency, RAREST)).T[region]
+    for number in range(len(mean)):
+        off = np.abs(chi - mean[number]) % period
+        off = np.minimum(off, period - off) / sd[number]
+        best = np.minimum(best, 0.5 * np.einsum("ij,ij->i", off, off) + cost[:, number])
     return best
 
 
