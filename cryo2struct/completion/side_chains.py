@@ -75,7 +75,7 @@ def place_side_chains(
     if resolution > WORST_RESOLUTION:
         notes = (f"map: {resolution:.1f} A is worse than {WORST_RESOLUTION} A: side chains are placed up to CB",)
     else:
-        placed = Packing(residues, _others(structure[0], found), density, resolution).place()
+        placed = Packing(residues, _others(structure[0], chosen), density, resolution).place()
     complete = 0
     for row, residue in enumerate(found):
         last = (chains[row], residue.seqid.num) in c_termini
@@ -109,14 +109,14 @@ def _read(found: list[gemmi.Residue]) -> Residues:
     )
 
 
-def _others(model: gemmi.Model, found: list[gemmi.Residue]) -> tuple[FloatArray, IntArray]:
+def _others(model: gemmi.Model, chosen: list[tuple[gemmi.Chain, gemmi.Residue]]) -> tuple[FloatArray, IntArray]:
     """Coordinates (E, 3) and atomic numbers (E,) of the heavy atoms of all other residues."""
-    keys = {(residue.subchain, str(residue.seqid), residue.name) for residue in found}
+    known = {(chain.name, str(residue.seqid), residue.name) for chain, residue in chosen}
     atoms = [
         atom
         for chain in model
         for residue in chain
-        if (residue.subchain, str(residue.seqid), residue.name) not in keys
+        if (chain.name, str(residue.seqid), residue.name) not in known
         for atom in residue
         if not atom.is_hydrogen()
     ]
@@ -127,10 +127,13 @@ def _others(model: gemmi.Model, found: list[gemmi.Residue]) -> tuple[FloatArray,
 def _write(
     residue: gemmi.Residue, amino_acid: AminoAcid, backbone: FloatArray, side_chain: FloatArray, last: bool
 ) -> None:
-    """Replace all atoms but N, CA, C and O; the new ones have the B factor of CA."""
-    for index in reversed(range(len(residue))):
-        if residue[index].name not in BACKBONE:
-            del residue[index]
+    """Replace all atoms but the first N, CA, C and O; the new ones have the B factor of CA."""
+    kept = [residue.find_atom(name, "*").clone() for name in BACKBONE]
+    while len(residue):
+        del residue[0]
+    for atom in kept:
+        atom.altloc = "\0"
+        residue.add_atom(atom)
     b_factor = residue.find_atom("CA", "*").b_iso
     new = {} if amino_acid.letter == "G" else {"CB": backbone[4]}
     names = [placement.atom for placement in amino_acid.placements]

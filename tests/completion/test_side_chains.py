@@ -294,6 +294,21 @@ def test_what_is_no_standard_residue_with_backbone_stays(truth):
     )  # fmt: skip
 
 
+def test_alternate_conformers_and_hydrogens_go_and_atoms_come_in_the_order_of_files(truth):
+    bare = stripped(truth)
+    residue = bare[0][0][4]
+    first, second = residue[0].clone(), residue[0].clone()
+    first.altloc, second.altloc = "A", "B"
+    hydrogen = residue[1].clone()
+    hydrogen.name, hydrogen.element = "HA", gemmi.Element("H")
+    del residue[0]
+    for atom in (hydrogen, first, second):
+        residue.add_atom(atom)
+    done = place_side_chains(bare, empty(truth), 3.0).structure[0][0][4]
+    assert [atom.name for atom in done] == list(BY_NAME[done.name].atoms)
+    assert {atom.altloc for atom in done} == {"\0"}
+
+
 def test_second_oxygen_only_where_it_is_asked_for(truth):
     chain = truth[0][0]
     done = place_side_chains(stripped(truth), empty(truth), 3.0, {(chain.name, chain[-1].seqid.num)}).structure
