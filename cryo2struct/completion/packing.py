@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from cryo2struct.completion._kernels import pair_energies, settle
 from cryo2struct.completion.conformers import build, ring_energy, torsion_energy, trial_torsions
 from cryo2struct.completion.density_fit import Field, strengths
+from cryo2struct.completion.geometry import unit
 from cryo2struct.completion.surroundings import RADIUS, Atoms, Surroundings
 from cryo2struct.objects import DensityMap, FloatArray, IntArray
 from cryo2struct.stereochemistry import AminoAcid, amino_acids
@@ -34,6 +35,13 @@ KEPT = 24
 
 SPREAD = 25.0
 """Rotamers that are this much worse than the best one alone are left out, nats."""
+
+TILT = 0.4
+TILTS = ((TILT, 0.0), (-TILT, 0.0), (0.0, TILT), (0.0, -TILT))
+"""Rotamers are tried from these places of CB as well, angstrom: the backbone may be off by as much."""
+
+TILT_COST = 1.0
+"""Energy of a place of CB that is not the ideal one, nats."""
 
 TEMPERATURES = np.geomspace(6.0, 1.0, 10)
 STEPS = (10.0, 5.0, 10.0, 5.0, 2.0)
@@ -115,13 +123,24 @@ class Packing:
             points, chi = self._searched(points, chi, step, weights, radii, atoms)
         return [points[row, : atoms[row]] for row in range(len(points))]
 
-    def _energy(self, letter: str, rows: IntArray, chi: FloatArray, around: Surroundings) -> tuple[FloatArray, ...]:
+    def _energy(
+        self,
+        letter: str,
+        rows: IntArray,
+        chi: FloatArray,
+        around: Surroundings,
+        tilt: tuple[float, float] = (0.0, 0.0),
+    ) -> tuple[FloatArray, ...]:
         """Energy (M,) of side chains of residues `rows` (M,) with torsions (M, n), and their atoms (M, A, 3).
 
-        In nats; the probability of the torsions is left out.
+        In nats; the probability of the torsions is left out. CB is moved by `tilt`, angstrom, sideways of its bond.
         """
         amino_acid = amino_acids()[letter]
         backbone = self._residues.backbone[rows]
+        if any(tilt):
+            bond = backbone[:, 4] - backbone[:, 1]
+            first = unit(np.cross(bond, backbone[:, 0] - backbone[:, 1]))
+            backbone[:, 4] += tilt[0] * first + tilt[1] * unit(np.cross(bond, first))
         points = build(amino_acid, backbone, chi)
         weight, radius = _atom_table(amino_acid)
         weights = weight * self._residues.strength[rows, None]
@@ -149,7 +168,11 @@ class Packing:
                 if len(rows) == 0:
                     continue
                 chi = np.tile(flat, (len(rows), 1))
-                energy, points = self._energy(letter, np.repeat(rows, rotamers * places), chi, around)
+                owner = np.repeat(rows, rotamers * places)
+                energy, points = self._energy(letter, owner, chi, around)
+                for tilt in TILTS:
+                    tilted = self._energy(letter, owner, chi, around, tilt)[0] + TILT_COST
+                    energy = np.minimum(energy, tilted)
                 energy += np.stack(likely)[self._residues.region[rows]].ravel()
                 place = energy.reshape(-1, places).argmin(axis=1) + places * np.arange(len(rows) * rotamers)
                 energy = energy[place].reshape(len(rows), rotamers)
