@@ -150,18 +150,25 @@ def build(
         coverage = _coverage(traced, sequences)
     with record.step("side chains"):
         original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
-        last = {(name, chain["residues"]) for name, chain in coverage.items()}
-        completed = place_side_chains(model.structure, original, record.counts["resolution"], last)
-    for note in completed.notes:
-        record.warn(note)
-    model = replace(model, structure=completed.structure)
+        model = _with_side_chains(model, original, coverage, record)
     built = sum(chain["built"] for chain in coverage.values())
     residues = sum(chain["residues"] for chain in coverage.values())
     record.counts["residues_built"] = built
     record.counts["residues_with_backbone"] = int(backbone.complete.sum())
-    record.counts["residues_with_side_chain"] = completed.residues
     record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
     return BuildResult(model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record)
+
+
+def _with_side_chains(
+    model: Model, density: DensityMap, coverage: dict[str, dict[str, int]], record: Recorder
+) -> Model:
+    """A model with side chains placed in the original map; how many is recorded, and what could not be done."""
+    last = {(name, chain["residues"]) for name, chain in coverage.items()}
+    completed = place_side_chains(model.structure, density, record.counts["resolution"], last)
+    for note in completed.notes:
+        record.warn(note)
+    record.counts["residues_with_side_chain"] = completed.residues
+    return replace(model, structure=completed.structure)
 
 
 def _read_sequences(sequences: Sequences, settings: Settings, record: Recorder) -> ReadSequences | None:

@@ -28,6 +28,18 @@ def bump(square: float, contact: float) -> float:
 
 
 @compiled
+def own_overlap(points: np.ndarray, weights: np.ndarray, atom: int, width: float) -> float:
+    """Overlap of one of some points (A, 3) with all of them, itself included, see `surroundings`."""
+    total = 0.0
+    for other in range(len(points)):
+        dx = points[other, 0] - points[atom, 0]
+        dy = points[other, 1] - points[atom, 1]
+        dz = points[other, 2] - points[atom, 2]
+        total += weights[other] * np.exp(-(dx * dx + dy * dy + dz * dz) / width)
+    return total
+
+
+@compiled
 def surroundings(
     points: np.ndarray,
     weights: np.ndarray,
@@ -65,10 +77,7 @@ def surroundings(
         own = owner[m]
         for a in range(points.shape[1]):
             x, y, z = points[m, a, 0], points[m, a, 1], points[m, a, 2]
-            total = 0.0
-            for other in range(points.shape[1]):
-                dx, dy, dz = points[m, other, 0] - x, points[m, other, 1] - y, points[m, other, 2] - z
-                total += weights[m, other] * np.exp(-(dx * dx + dy * dy + dz * dz) / width)
+            total = own_overlap(points[m], weights[m], a, width)
             i0 = int(np.floor((x - low[0]) / size))
             j0 = int(np.floor((y - low[1]) / size))
             k0 = int(np.floor((z - low[2]) / size))
