@@ -1,4 +1,4 @@
-"""Completed backbones against known structures.
+"""Completed backbones and side chains against known structures.
 
     python benchmarks/completion.py MAPS [REAL_MAP ...] --points golden_points.json
 
@@ -21,24 +21,29 @@ import gemmi
 import numpy as np
 from scipy.spatial import cKDTree
 
-from cryo2struct.completion import complete
+from cryo2struct.completion import complete, place_side_chains
+from cryo2struct.completion.backbone import CA_SD
+from cryo2struct.completion.geometry import torsion
 from cryo2struct.io.maps import read_map
-from cryo2struct.io.models import read_structure
+from cryo2struct.io.models import model_from_trace, read_structure
 from cryo2struct.io.sequences import read_sequences
-from cryo2struct.objects import AMINO_ACIDS, BACKBONE_ATOMS, Entity, Prediction, Sequences, Trace
+from cryo2struct.objects import AMINO_ACIDS, BACKBONE_ATOMS, DensityMap, Entity, Prediction, Sequences, Trace
 from cryo2struct.pipeline import predict_and_pick
 from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
+from cryo2struct.stereochemistry import amino_acids
 from cryo2struct.tracing import trace
 
 NEAR = 1.5  # A
+HELD = 0.1  # A, standard deviation of C-alphas that are known
+SAME = 40  # degrees, of a torsion
 IDEAL_BONDS = (1.458, 1.525, 1.329, 1.231)  # N-CA, CA-C, C-N, C-O
 IDEAL_ANGLES = (111.2, 116.2, 121.7, 120.8)  # N-CA-C, CA-C-N, C-N-CA, CA-C-O
 Columns = dict[str, list[np.ndarray]]
 
 
-def truth_of(structure: gemmi.Structure) -> tuple[np.ndarray, str, Trace, Sequences]:
-    """Backbone (R, 5, 3), letters, and the exact trace with the sequences that it belongs to."""
+def truth_of(structure: gemmi.Structure) -> tuple[np.ndarray, np.ndarray, str, Trace, Sequences]:
+    """Backbone (R, 5, 3), chi1 and chi2 (R, 2), letters, and the exact trace with the sequences that it belongs to."""
     chains = []
     for chain in structure[0]:
         residues = [
@@ -48,13 +53,14 @@ def truth_of(structure: gemmi.Structure) -> tuple[np.ndarray, str, Trace, Sequen
         ]
         if residues:
             chains.append(residues)
-    xyz, letters, keys, entities = [], "", [], []
+    xyz, chi, letters, keys, entities = [], [], "", [], []
     for number, residues in enumerate(chains):
         codes = [gemmi.find_tabulated_residue(residue.name).one_letter_code.upper() for residue in residues]
         sequence, position = "", -1
         for residue, code, before in zip(residues, codes, [None, *residues], strict=False):
             atoms = [residue.find_atom(name, "*") for name in BACKBONE_ATOMS]
             xyz.append([atom.pos.tolist() if atom else [np.nan] * 3 for atom in atoms])
+            chi.append(torsions(residue, code))
             carbon = before.find_atom("C", "*") if before else None
             bonded = carbon is not None and carbon.pos.dist(residue.find_atom("N", "*").pos) < 2
             gap = 0 if bonded or before is None else 1
@@ -67,7 +73,30 @@ def truth_of(structure: gemmi.Structure) -> tuple[np.ndarray, str, Trace, Sequen
     entity, copy, position = np.array(keys).T
     ones = np.ones(len(points))
     exact = Trace(entity, copy, position, np.zeros(len(points), dtype=int), points[:, 1], ones, ones, ones)
-    return points, letters, exact, Sequences(tuple(entities))
+    return points, np.array(chi), letters, exact, Sequences(tuple(entities))
+
+
+def torsions(residue: gemmi.Residue, letter: str) -> tuple[float, float]:
+    """Chi1 and chi2 in degrees; NaN where there is none."""
+    found = [np.nan, np.nan]
+    for number, names in enumerate(amino_acids()[letter].chi[:2] if letter in AMINO_ACIDS else ()):
+        atoms = [residue.find_atom(name, "*") for name in names]
+        if all(atoms):
+            found[number] = float(torsion(*(np.array(atom.pos.tolist()) for atom in atoms)))
+    return found[0], found[1]
+
+
+def side_chains(model: gemmi.Structure, letters: str, target: np.ndarray, columns: Columns) -> None:
+    """Whether chi1 (M,), and both (M,), are right for the residues whose known ones are `target` (R, 2)."""
+    residues = [residue for chain in model[0] for residue in chain]
+    found = np.array([torsions(residue, letter) for residue, letter in zip(residues, letters, strict=True)])
+    off = np.abs((found - target + 180) % 360 - 180)
+    turned = np.isin(list(letters), list("DFY"))  # chi2 is the same again after half a turn
+    off[turned, 1] = np.minimum(off[turned, 1], 180 - off[turned, 1])
+    known = np.isfinite(target)
+    right = np.where(np.isfinite(off), off, 180) < SAME
+    columns["chi1"].append(right[known[:, 0], 0])
+    columns["chi12"].append(right[known[:, 1]].all(axis=1))
 
 
 def dihedral(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
@@ -123,11 +152,20 @@ def geometry(xyz: np.ndarray, bonded: np.ndarray, columns: Columns) -> None:
 
 
 def judge(
-    traced: Trace, sequences: Sequences, prediction: Prediction, target: np.ndarray, points: dict, columns: Columns
+    traced: Trace,
+    sequences: Sequences,
+    prediction: Prediction,
+    density: DensityMap,
+    resolution: float,
+    target: np.ndarray,
+    target_chi: np.ndarray,
+    points: dict,
+    columns: Columns,
+    ca_sd: float = CA_SD,
 ) -> None:
     """Complete a trace and add its figures to the columns."""
     start = time.perf_counter()
-    backbone = complete(traced, sequences, prediction)
+    backbone = complete(traced, sequences, prediction, ca_sd=ca_sd)
     columns["seconds"].append(np.array([time.perf_counter() - start]))
     columns["complete"].append(backbone.complete)
     distance, nearest = cKDTree(target[:, 1]).query(np.asarray(traced.xyz))
@@ -137,6 +175,14 @@ def judge(
     for column, name in enumerate(BACKBONE_ATOMS):
         columns[name].append(error[np.isfinite(error[:, column]), column])
     columns["flipped"].append(columns["O"][-1] > 2)
+    order = np.lexsort((traced.position, traced.copy, traced.entity))
+    start = time.perf_counter()
+    placed = place_side_chains(model_from_trace(traced, sequences, backbone).structure, density, resolution)
+    columns["side chain seconds"].append(np.array([time.perf_counter() - start]))
+    rows = zip(traced.entity[order], traced.position[order], strict=True)
+    types = "".join(sequences.entities[entity].letters[position] for entity, position in rows)
+    known_chi = np.where(near[order, None], target_chi[nearest[order]], np.nan)
+    side_chains(placed.structure, types, known_chi, columns)
     keep = backbone.complete
     key = np.stack([traced.entity, traced.copy, traced.position], axis=1)[keep]
     letters = "".join(sequences.entities[e].letters[p] for e, _, p in key)
@@ -166,7 +212,8 @@ def print_table(groups: dict[str, Columns], title: str) -> None:
     """One line per group."""
     print(f"\n{title}\n")
     print("| maps | residues | trace CA A | CA | N | C | O | CB | flipped % | complete % |", end="")
-    print(" bond A | angle | omega | non-trans | D | favoured / outlier % | of the target | s |\n" + "|---" * 18 + "|")
+    print(" bond A | angle | omega | non-trans | D | favoured / outlier % | of the target | s |", end="")
+    print(" chi1 % | chi1 and chi2 % | s |\n" + "|---" * 21 + "|")
     for name, c in groups.items():
         errors = " | ".join(f"{rms(c[key]):.2f}" for key in ("traced", "CA", "N", "C", "O", "CB"))
         omega = np.concatenate(c["omega"])
@@ -184,6 +231,9 @@ def print_table(groups: dict[str, Columns], title: str) -> None:
             shares(c["region"]),
             shares(c["target"]),
             f"{max(map(float, np.concatenate(c['seconds']))):.2f}",
+            f"{100 * np.concatenate(c['chi1']).mean():.1f}",
+            f"{100 * np.concatenate(c['chi12']).mean():.1f}",
+            f"{max(map(float, np.concatenate(c['side chain seconds']))):.2f}",
         ]
         print("| " + " | ".join(cells) + " |")
 
@@ -208,21 +258,26 @@ def main() -> None:
     ]
     built: dict[str, Columns] = defaultdict(lambda: defaultdict(list))
     exact: dict[str, Columns] = defaultdict(lambda: defaultdict(list))
+    held: dict[str, Columns] = defaultdict(lambda: defaultdict(list))
     settings = load_settings()
     for group, map_path, model_path, fasta in index:
         print(map_path, file=sys.stderr, flush=True)
-        target, letters, exact_trace, sequences = truth_of(read_structure(model_path))
+        target, chi, letters, exact_trace, sequences = truth_of(read_structure(model_path))
         density, _ = read_map(map_path)
-        found = predict_and_pick(density, settings, None, Recorder())
+        record = Recorder()
+        found = predict_and_pick(density, settings, None, record)
+        against = (density, record.counts["resolution"], target, chi, points)
         region = regions(target, letters, bonds(target), points)
-        built[group]["target"].append(region)
-        exact[group]["target"].append(region)
-        judge(exact_trace, sequences, found.prediction, target, points, exact[group])
+        for groups in (built, exact, held):
+            groups[group]["target"].append(region)
+        judge(exact_trace, sequences, found.prediction, *against, exact[group])
+        judge(exact_trace, sequences, found.prediction, *against, held[group], HELD)
         given = sequences if fasta is None else read_sequences(fasta)[0]
         traced = trace(found.candidates, given, settings.tracing)
-        judge(traced, given, found.prediction, target, points, built[group])
+        judge(traced, given, found.prediction, *against, built[group])
     print_table(built, f"Built models, atoms of residues whose traced C-alpha is within {NEAR} A of a known one:")
     print_table(exact, "The known C-alphas completed with the same predictions:")
+    print_table(held, f"The same, where the C-alphas are held (sd {HELD} A):")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct import preflight
-from cryo2struct.completion import complete
+from cryo2struct.completion import complete, place_side_chains
 from cryo2struct.density.resample import VOXEL, mirrored, resample
 from cryo2struct.errors import NoCandidatesError
 from cryo2struct.io.candidates import write_candidates
@@ -148,12 +148,27 @@ def build(
     with record.step("model"):
         model = model_from_trace(traced, sequences, backbone)
         coverage = _coverage(traced, sequences)
+    with record.step("side chains"):
+        original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
+        model = _with_side_chains(model, original, coverage, record)
     built = sum(chain["built"] for chain in coverage.values())
     residues = sum(chain["residues"] for chain in coverage.values())
     record.counts["residues_built"] = built
     record.counts["residues_with_backbone"] = int(backbone.complete.sum())
     record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
     return BuildResult(model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record)
+
+
+def _with_side_chains(
+    model: Model, density: DensityMap, coverage: dict[str, dict[str, int]], record: Recorder
+) -> Model:
+    """A model with side chains placed in the original map; how many is recorded, and what could not be done."""
+    last = {(name, chain["residues"]) for name, chain in coverage.items()}
+    completed = place_side_chains(model.structure, density, record.counts["resolution"], last)
+    for note in completed.notes:
+        record.warn(note)
+    record.counts["residues_with_side_chain"] = completed.residues
+    return replace(model, structure=completed.structure)
 
 
 def _read_sequences(sequences: Sequences, settings: Settings, record: Recorder) -> ReadSequences | None:
@@ -216,7 +231,7 @@ def save_run(
         files.insert(1, "model.pdb")
     else:
         record.warn(f"model.pdb is not written: {reason}; use model.cif")
-    write_confidence(folder / "confidence.csv", result.trace, sequences, result.backbone)
+    write_confidence(folder / "confidence.csv", result.trace, sequences, result.model)
     write_candidates(folder / "candidates.npz", result.candidates)
     shown, seen = str(inputs["map"].resolve()), write_prediction_maps(folder, result.prediction) if maps else []
     if result.mirrored:

@@ -20,6 +20,7 @@ from cryo2struct.objects import DensityMap, Entity, GridFrame, Sequences
 from cryo2struct.pipeline import BuildResult, build, classify, predict_and_pick, save_run
 from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
+from cryo2struct.stereochemistry import amino_acids
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "emd_6272"
@@ -64,10 +65,12 @@ def test_files_of_a_run(example, tmp_path):
     assert len(table) == len(result.trace)
     atoms = {int(row["position"]): row["atoms"] for row in table}
     for residue in model[0]["A"]:
-        backbone = ["N", "CA", "C", "O"] if residue.name == "GLY" else ["N", "CA", "C", "O", "CB"]
-        names = [atom.name for atom in residue]
-        assert names == (backbone if atoms[residue.seqid.num] == "backbone" else ["CA"])
-    assert content["counts"]["residues_with_backbone"] == list(atoms.values()).count("backbone") > 0
+        whole = list(amino_acids()[letters[residue.seqid.num - 1]].atoms)
+        whole += ["OXT"] * (residue.seqid.num == len(letters))
+        assert [atom.name for atom in residue] == (whole if atoms[residue.seqid.num] == "all" else ["CA"])
+    placed = list(atoms.values()).count("all")
+    counts = content["counts"]
+    assert counts["residues_with_backbone"] == counts["residues_with_side_chain"] == placed > 0
     assert "open model.cif" in (tmp_path / "view.cxc").read_text()
 
 

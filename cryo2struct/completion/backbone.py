@@ -15,9 +15,11 @@ from cryo2struct.completion.geometry import (
     on_cone,
     place_beta,
     place_oxygen,
+    torsion,
     unit,
 )
-from cryo2struct.completion.planes import STATES, choose_planes
+from cryo2struct.completion.planes import FLOOR, STATES, choose_planes
+from cryo2struct.completion.ramachandran import log_odds_of_first_psi, log_odds_of_phi, log_odds_of_psi
 from cryo2struct.completion.relax import relax
 from cryo2struct.objects import Backbone, FloatArray, Prediction, Sequences, Trace
 
@@ -37,7 +39,7 @@ SEEN_RADIUS = 1.5
 """N and C are seen at the centre of their probability within this distance of their place, angstrom."""
 
 
-def complete(trace: Trace, sequences: Sequences, prediction: Prediction) -> Backbone:
+def complete(trace: Trace, sequences: Sequences, prediction: Prediction, *, ca_sd: float = CA_SD) -> Backbone:
     """Place N, C, O and CB at the C-alphas of a trace, which move a little to make room for ideal geometry.
 
     A residue next to none of the chain, or too far from it, keeps its C-alpha alone. All peptides are trans.
@@ -48,6 +50,8 @@ def complete(trace: Trace, sequences: Sequences, prediction: Prediction) -> Back
     sequences : Sequences
     prediction : Prediction
         In the frame of the trace.
+    ca_sd : angstrom
+        Standard deviation of the C-alphas that are not interpolated: how far they may move.
     """
     order = np.lexsort((trace.position, trace.copy, trace.entity))
     residues = np.stack([trace.entity, trace.copy, trace.position], axis=1)[order]
@@ -56,7 +60,7 @@ def complete(trace: Trace, sequences: Sequences, prediction: Prediction) -> Back
     linked = (np.diff(residues, axis=0) == [0, 0, 1]).all(axis=1) & (step > 0) & (step < LONGEST_LINK)
     linked = np.append(linked, False)
     placed = linked | np.roll(linked, 1)
-    sd = np.where(trace.candidate[order] < 0, INTERPOLATED_SD, CA_SD)
+    sd = np.where(trace.candidate[order] < 0, INTERPOLATED_SD, ca_sd)
     letters = np.array([sequences.entities[entity].letters[position] for entity, _, position in residues])
     xyz = np.full((len(ca), 5, 3), np.nan)
     xyz[:, 1] = ca
@@ -85,7 +89,9 @@ def _backbone(
     n, ca, c = xyz.transpose(1, 0, 2)
     next_n = np.roll(n, -1, axis=0)
     for end in np.flatnonzero(~closed):
-        next_n[end] = _best_on_cone(c[end], c[end] - ca[end], C_N, CA_C_N, evidence, N)
+        points = on_cone(c[end], unit(c[end] - ca[end]), C_N, 180 - CA_C_N, STATES)
+        psi = np.radians(torsion(n[end], ca[end], c[end], points))
+        next_n[end] = _likeliest(points, evidence.at(points, N), log_odds_of_psi(psi))
     o = place_oxygen(ca, c, next_n)
     cb = place_beta(n, ca, c, letters == "P")
     cb[letters == "G"] = np.nan
@@ -99,18 +105,19 @@ def _place(ca: FloatArray, linked: NDArray[np.bool_], evidence: Evidence) -> Flo
     for last in np.flatnonzero(~linked).tolist():
         segment = slice(first, last + 1)
         xyz[first:last, 2], xyz[first + 1 : last + 1, 0] = choose_planes(ca[segment], evidence)
-        xyz[first, 0] = _best_on_cone(ca[first], ca[first] - xyz[first, 2], N_CA, N_CA_C, evidence, N)
-        xyz[last, 2] = _best_on_cone(ca[last], ca[last] - xyz[last, 0], CA_C, N_CA_C, evidence, C)
+        points = on_cone(ca[first], unit(ca[first] - xyz[first, 2]), N_CA, 180 - N_CA_C, STATES)
+        psi = np.radians(torsion(points, ca[first], xyz[first, 2], xyz[first + 1, 0]))
+        xyz[first, 0] = _likeliest(points, evidence.at(points, N), log_odds_of_first_psi(psi))
+        points = on_cone(ca[last], unit(ca[last] - xyz[last, 0]), CA_C, 180 - N_CA_C, STATES)
+        phi = np.radians(torsion(xyz[last - 1, 2], xyz[last, 0], ca[last], points))
+        xyz[last, 2] = _likeliest(points, evidence.at(points, C), log_odds_of_phi(phi))
         first = last + 1
     return xyz
 
 
-def _best_on_cone(
-    apex: FloatArray, along: FloatArray, length: float, angle: float, evidence: Evidence, column: int
-) -> FloatArray:
-    """Likeliest point (3,): a bond of `length` from `apex` (3,), at `angle` with the bond `along` (3,) before it."""
-    points = on_cone(apex, unit(along), length, 180 - angle, STATES)
-    return np.asarray(points[evidence.at(points, column).argmax()])
+def _likeliest(points: FloatArray, probability: FloatArray, prior: FloatArray) -> FloatArray:
+    """The one (3,) of points (P, 3) that the network and the log odds (P,) of the torsion it makes speak for."""
+    return np.asarray(points[(np.log(probability + FLOOR) + prior).argmax()])
 
 
 def _seen(xyz: FloatArray, ca: FloatArray, sd: FloatArray, evidence: Evidence) -> tuple[FloatArray, FloatArray]:

@@ -20,6 +20,7 @@ from cryo2struct.io.modelcif import complete
 from cryo2struct.io.outputs import write_text
 from cryo2struct.io.streams import read_bytes
 from cryo2struct.objects import AMINO_ACIDS, BACKBONE_ATOMS, Backbone, FloatArray, Model, Sequences, Trace
+from cryo2struct.stereochemistry import amino_acids
 
 PDB_CHAINS = 62
 PDB_ATOMS = 99_999
@@ -230,32 +231,42 @@ def write_pdb(
     return None
 
 
-def write_confidence(path: str | os.PathLike[str], trace: Trace, sequences: Sequences, backbone: Backbone) -> None:
+def write_confidence(path: str | os.PathLike[str], trace: Trace, sequences: Sequences, model: Model) -> None:
     """Write confidence.csv: one line per residue, in the order of the model.
 
     `entity`, `copy` and `position` count from 1 and `confidence` is in percent, as in the model; `place_prob` and
-    `register_prob` run from 0 to 1; `interpolated` is 1 where no candidate was found; `atoms` is "backbone", or
-    "CA" for a residue that has its C-alpha alone.
+    `register_prob` run from 0 to 1; `interpolated` is 1 where no candidate was found; `atoms` is "all", "backbone"
+    where the side chain ends with CB, or "CA" for a residue that has its C-alpha alone.
 
     Raises
     ------
     OutputError
         The file cannot be written.
     """
-    names, complete_rows = chain_names(trace, sequences), backbone.complete
+    names = chain_names(trace, sequences)
+    residues = [residue for chain in model.structure[0] for residue in chain]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     titles = ["chain", "entity", "copy", "position", "residue", "confidence", "place_prob", "register_prob"]
     table.writerow([*titles, "interpolated", "atoms"])
-    for row in np.lexsort((trace.position, trace.copy, trace.entity)).tolist():
+    order = np.lexsort((trace.position, trace.copy, trace.entity)).tolist()
+    for row, residue in zip(order, residues, strict=True):
         entity, copy, position = int(trace.entity[row]), int(trace.copy[row]), int(trace.position[row])
         letter = sequences.entities[entity].letters[position]
         probabilities = [f"{trace.place_prob[row]:.4f}", f"{trace.register_prob[row]:.4f}"]
         interpolated = int(trace.candidate[row] < 0)
         place = [names[entity, copy], entity + 1, copy + 1, position + 1, letter]
-        atoms = "backbone" if complete_rows[row] else "CA"
+        atoms = _what_is_there(residue, letter)
         table.writerow([*place, f"{100 * trace.confidence[row]:.2f}", *probabilities, interpolated, atoms])
     write_text(path, text.getvalue())
+
+
+def _what_is_there(residue: gemmi.Residue, letter: str) -> str:
+    names = {atom.name for atom in residue}
+    known = amino_acids().get(letter)
+    if known is not None and names >= set(known.atoms):
+        return "all"
+    return "backbone" if "C" in names else "CA"
 
 
 def _all_names() -> Iterator[str]:

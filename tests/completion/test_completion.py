@@ -7,14 +7,14 @@ import gemmi
 import numpy as np
 import pytest
 import scipy.ndimage
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cryo2struct.completion import complete
 from cryo2struct.completion.evidence import C, Evidence, N
-from cryo2struct.completion.geometry import place_beta, place_oxygen, trans_plane
+from cryo2struct.completion.geometry import place_beta, place_oxygen, torsion, trans_plane
 from cryo2struct.completion.planes import best_path, dihedrals, plane_atoms
-from cryo2struct.completion.ramachandran import log_odds
+from cryo2struct.completion.ramachandran import log_odds, log_odds_of_first_psi, log_odds_of_phi, log_odds_of_psi
 from cryo2struct.completion.relax import BAND, _equations, relax, restraints
 from cryo2struct.io.models import read_structure
 from cryo2struct.objects import Entity, GridFrame, Prediction, Sequences, Trace
@@ -93,6 +93,40 @@ def test_backbone_from_exact_alphas(truth):
     assert (errors[[3, 4]] < [0.4, 0.3]).all()
 
 
+def test_known_alphas_can_be_held(truth):
+    xyz, letters = truth
+    noisy = prediction_of(xyz + np.random.default_rng(3).normal(0, 0.3, xyz.shape))
+    free, held = (
+        rms(complete(trace_of(xyz[:, 1]), sequences_of(letters), noisy, **options).xyz, xyz)
+        for options in ({}, {"ca_sd": 0.1})
+    )
+    assert held[1] < 0.1 < free[1]
+    assert (held[[0, 2, 4]] < 0.85 * free[[0, 2, 4]]).all()
+
+
+def test_ends_that_nothing_was_seen_of_take_likely_torsions(truth):
+    xyz, letters = truth
+    nowhere = prediction_of(xyz[:40] + 300)
+    found = complete(trace_of(xyz[:40, 1]), sequences_of(letters[:40]), nowhere).xyz
+    n, ca, c = found[:, 0], found[:, 1], found[:, 2]
+    assert 90 < torsion(n[0], ca[0], c[0], n[1]) < 180
+    assert -160 < torsion(c[-2], n[-1], ca[-1], c[-1]) < -40
+
+
+@pytest.mark.parametrize("log_odds_of_one", [log_odds_of_phi, log_odds_of_psi, log_odds_of_first_psi])
+def test_log_odds_of_single_torsions_are_over_a_uniform_density(log_odds_of_one):
+    angle = np.radians(np.arange(-179.5, 180))
+    assert np.exp(log_odds_of_one(angle)).mean() == pytest.approx(1, abs=0.01)
+    assert log_odds_of_one(angle + 2 * np.pi) == pytest.approx(log_odds_of_one(angle))
+
+
+def test_log_odds_of_single_torsions_are_marginals_of_both():
+    angle = np.radians(np.arange(2.5, 360, 5))
+    both = np.exp(log_odds(angle[:, None], angle))
+    assert np.log(both.mean(axis=1)) == pytest.approx(log_odds_of_phi(angle))
+    assert np.log(both.mean(axis=0)) == pytest.approx(log_odds_of_psi(angle))
+
+
 def test_blurred_alphas_get_ideal_geometry(truth):
     xyz, letters = truth
     noisy = xyz[:, 1] + np.random.default_rng(0).normal(0, 0.35, (len(xyz), 3))
@@ -150,6 +184,7 @@ def test_nothing_predicted_or_nothing_linked_is_no_fault(truth):
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.floats(0.1, 6))
+@example(0, 2, 0.25)  # the equations of the relaxation became singular
 def test_any_trace_gives_finite_l_residues(seed, length, size):
     ca = np.random.default_rng(seed).normal(0, size, (length, 3)) + 20
     found = complete(trace_of(ca), sequences_of("A" * length), prediction_of(np.full((1, 5, 3), 20.0)))

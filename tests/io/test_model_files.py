@@ -280,7 +280,9 @@ def test_impossible_traces(trace):
 
 def test_confidence_table(tmp_path, rows):
     trace = trace_of(KEYS, candidate=-1)
-    write_confidence(tmp_path / "confidence.csv", trace, SEQUENCES, backbone_of(trace))
+    write_confidence(
+        tmp_path / "confidence.csv", trace, SEQUENCES, model_from_trace(trace, SEQUENCES, backbone_of(trace))
+    )
     with (tmp_path / "confidence.csv").open() as stream:
         table = list(csv.DictReader(stream))
     assert [(line["chain"], int(line["position"])) for line in table] == [(row[0], row[2]) for row in rows]
@@ -290,7 +292,8 @@ def test_confidence_table(tmp_path, rows):
     assert [line["entity"] for line in table] == ["1", "1", "1", "1", "3", "3", "3"]
     assert [line["copy"] for line in table] == ["1", "1", "2", "2", "1", "1", "2"]
     # the row that has no backbone is the first of KEYS: chain E, the last of the file
-    assert [line["atoms"] for line in table] == ["backbone"] * 6 + ["CA"]
+    letters = [line["residue"] for line in table[:-1]]
+    assert [line["atoms"] for line in table] == [*("all" if x in "AG" else "backbone" for x in letters), "CA"]
 
 
 def test_backbone_atoms_in_the_order_of_files(tmp_path, trace):

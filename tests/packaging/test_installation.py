@@ -14,7 +14,8 @@ PROBE = """
 import json, hmm, cryo2struct
 from cryo2struct.networks.store import load_entry
 from cryo2struct.settings import data_path, load_settings
-load_settings(); load_entry(data_path("weights"), "classifier")
+from cryo2struct.stereochemistry import amino_acids
+load_settings(); load_entry(data_path("weights"), "classifier"); amino_acids()
 data = [str(data_path(name)) for name in ("weights", "configs", "examples")]
 print(json.dumps([*data, cryo2struct.__file__, hmm.__file__]))
 """
