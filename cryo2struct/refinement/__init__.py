@@ -1,0 +1,1 @@
+"""Real-space refinement of a model against a map."""
