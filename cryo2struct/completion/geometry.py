@@ -27,6 +27,14 @@ def unit(vectors: FloatArray) -> FloatArray:
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0))
 
 
+def torsion(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
+    """Torsion angle (...) in degrees, -180 to 180, of four points (..., 3)."""
+    axis = unit(c - b)
+    first, second = np.cross(axis, a - b), np.cross(axis, d - c)
+    sine = (np.cross(first, second) * axis).sum(axis=-1)
+    return np.asarray(np.degrees(np.arctan2(sine, (first * second).sum(axis=-1))))
+
+
 def perpendicular(axis: FloatArray) -> FloatArray:
     """A unit vector (..., 3) at right angles to each unit vector `axis` (..., 3)."""
     least = np.eye(3)[np.abs(axis).argmin(axis=-1)]

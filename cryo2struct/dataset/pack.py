@@ -59,6 +59,7 @@ class StructurePack:
     Attributes
     ----------
     ids : list of str, PDB codes
+    resolution : (n,) angstrom
     protein_residues, nucleotides : (n,) numbers of residues per structure
     atom_names : list of str
     """
@@ -81,6 +82,7 @@ class StructurePack:
         a["xyz"] = np.ascontiguousarray(np.cumsum(steps, axis=1, dtype=np.int16).T)
         a["residue"] = np.repeat(np.arange(len(a["aa"]), dtype=np.int32), a["residue_natoms"])
         self.ids = [str(i) for i in a["ids"]]
+        self.resolution = a["resolution"]
         self.atom_names = [str(name) for name in a["atom_names"]]
         self.protein_residues = self._count(a["aa"] <= 20)
         self.nucleotides = self._count(a["aa"] == NUCLEOTIDE)
