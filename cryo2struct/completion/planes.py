@@ -11,7 +11,7 @@ import numpy as np
 
 from cryo2struct.completion.evidence import C, Evidence, N
 from cryo2struct.completion.geometry import N_CA_C, perpendicular, trans_plane, unit
-from cryo2struct.completion.ramachandran import log_odds
+from cryo2struct.ramachandran import log_odds
 from cryo2struct.objects import FloatArray, IntArray
 
 STATES = 36

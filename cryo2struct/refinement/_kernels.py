@@ -241,7 +241,10 @@ def _spline(share, value, slope):
 
 @njit
 def ramachandran(xyz, atoms, kind, tables, weight, gradient):
-    """Potential of phi and psi of C, N, CA, C, N (M, 5): periodic cubic splines `tables` (K, B, B), one per class."""
+    """Potential of phi and psi of C, N, CA, C, N (M, 5): periodic cubic splines `tables` (K, B, B), one per class.
+
+    The first of the B bins starts at 0 degrees; splines are about the middles of bins.
+    """
     energy = 0.0
     bins = tables.shape[1]
     by_phi, by_psi = np.empty((4, 3)), np.empty((4, 3))
@@ -249,7 +252,7 @@ def ramachandran(xyz, atoms, kind, tables, weight, gradient):
     for m in range(len(atoms)):
         phi = dihedral(xyz, atoms[m, 0], atoms[m, 1], atoms[m, 2], atoms[m, 3], by_phi)
         psi = dihedral(xyz, atoms[m, 1], atoms[m, 2], atoms[m, 3], atoms[m, 4], by_psi)
-        p, q = phi * bins / (2 * np.pi), psi * bins / (2 * np.pi)
+        p, q = phi * bins / (2 * np.pi) - 0.5, psi * bins / (2 * np.pi) - 0.5
         p0, q0 = int(np.floor(p)), int(np.floor(q))
         _spline(p - p0, wp, sp)
         _spline(q - q0, wq, sq)
@@ -305,4 +308,27 @@ def density(xyz, charge, coefficients, origin, voxel, weight, gradient):
         gradient[a, 0] += scale * by_x / voxel[0]
         gradient[a, 1] += scale * by_y / voxel[1]
         gradient[a, 2] += scale * by_z / voxel[2]
+    return energy
+
+
+@njit
+def overlap(xyz, pairs, charge, square_width, weight, gradient):
+    """Sum over pairs (M, 2) of charge times charge times exp(-d^2 / (4 square_width))."""
+    energy = 0.0
+    reach, scale = 36 * square_width, -1 / (4 * square_width)
+    for m in range(len(pairs)):
+        i, j = pairs[m]
+        x, y, z = xyz[i, 0] - xyz[j, 0], xyz[i, 1] - xyz[j, 1], xyz[i, 2] - xyz[j, 2]
+        square = x * x + y * y + z * z
+        if square > reach:
+            continue
+        term = weight * charge[i] * charge[j] * np.exp(scale * square)
+        energy += term
+        pull = 2 * scale * term
+        gradient[i, 0] += pull * x
+        gradient[i, 1] += pull * y
+        gradient[i, 2] += pull * z
+        gradient[j, 0] -= pull * x
+        gradient[j, 1] -= pull * y
+        gradient[j, 2] -= pull * z
     return energy

@@ -14,7 +14,7 @@ from cryo2struct.completion import complete
 from cryo2struct.completion.evidence import C, Evidence, N
 from cryo2struct.completion.geometry import place_beta, place_oxygen, trans_plane
 from cryo2struct.completion.planes import best_path, dihedrals, plane_atoms
-from cryo2struct.completion.ramachandran import log_odds
+from cryo2struct.ramachandran import log_odds
 from cryo2struct.completion.relax import BAND, _equations, relax, restraints
 from cryo2struct.io.models import read_structure
 from cryo2struct.objects import Entity, GridFrame, Prediction, Sequences, Trace

@@ -23,9 +23,10 @@ ENERGIES = {
     "planes": lambda x, g: kernels.planes(x, ROWS.ravel(), np.array([0, 4, 10, 15]), 2.0, g),
     "torsions": lambda x, g: kernels.torsions(x, ROWS[:, :4], WEIGHT, np.array([1.0, 2, 3]), WEIGHT, g),
     "ramachandran": lambda x, g: kernels.ramachandran(x, ROWS, np.array([0, 1, 0]), TABLES, 1.5, g),
-    "density": lambda x, g: kernels.density(x, RNG_CHARGE, MAP, ORIGIN, VOXEL, 0.7, g),
+    "overlap": lambda x, g: kernels.overlap(x, ROWS[:, :2], CHARGE, 2.0, 0.7, g),
+    "density": lambda x, g: kernels.density(x, CHARGE, MAP, ORIGIN, VOXEL, 0.7, g),
 }
-RNG_CHARGE = np.linspace(1, 2, len(XYZ))
+CHARGE = np.linspace(1, 2, len(XYZ))
 
 
 @pytest.mark.parametrize("name", ENERGIES)
@@ -69,7 +70,7 @@ def test_ramachandran_table_is_periodic_and_passes_through_its_values():
     values = RNG.normal(size=(12, 12))
     spline = scipy.ndimage.spline_filter(values, order=3, mode="grid-wrap")
     angles = [kernels.dihedral(XYZ, *ROWS[0][k : k + 4], np.empty((4, 3))) for k in (0, 1)]
-    places = np.array(angles)[:, None] * 12 / (2 * np.pi)
+    places = np.array(angles)[:, None] * 12 / (2 * np.pi) - 0.5
     expected = scipy.ndimage.map_coordinates(spline, places, order=3, mode="grid-wrap", prefilter=False)
     found = kernels.ramachandran(XYZ, ROWS[:1], np.zeros(1, int), spline[None], 1.0, np.zeros_like(XYZ))
     assert found == pytest.approx(expected[0], rel=1e-9)

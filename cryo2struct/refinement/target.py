@@ -1,0 +1,125 @@
+"""How well atoms agree with a map.
+
+The model's density is a Gaussian at each atom. The squared difference of map and scaled model is, but for a constant,
+the map smoothed by that Gaussian at the atoms, and the overlap of the Gaussians with each other: no grid of the model
+is needed, and atoms are not drawn to the highest density but share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+
+from cryo2struct.errors import InputError
+from cryo2struct.objects import DensityMap, FloatArray, IntArray
+from cryo2struct.refinement import _kernels as kernels
+
+MARGIN = 8.0
+"""The map is kept to this distance around the model, angstrom."""
+
+OUTSIDE = 0.1
+"""Share of the atoms that may be outside of the map."""
+
+SULFUR, HEAVY = 16, 1.7
+"""Atoms from this atomic number on scatter electrons about this much more than C, N and O at 3 angstrom."""
+
+
+REACH = 5.0
+"""Of the Gaussians' standard deviations: at this distance the overlap of two is exp(-6.25) of its peak."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The part of a map around a model: `values` (z, y, x) above the background, `origin` (3,) and `voxel` (3,) in A."""
+
+    values: FloatArray
+    origin: FloatArray
+    voxel: FloatArray
+
+
+def crop(density: DensityMap, xyz: FloatArray) -> Crop:
+    """Part of the map around atoms (A, 3).
+
+    Raises
+    ------
+    InputError
+        More than a tenth of the atoms are outside of the map, or the map is constant around them.
+    """
+    index = density.frame.to_index(xyz)
+    last = np.array(density.frame.shape) - 1
+    outside = int((~((index >= 0) & (index <= last)).all(axis=1)).sum())
+    if outside > OUTSIDE * len(xyz):
+        raise InputError(
+            f"map: does not cover the model: {outside} of {len(xyz)} atoms are outside; give the map it was built in"
+        )
+    reach = MARGIN / density.frame.voxel[::-1]
+    low = np.clip(np.floor(index.min(axis=0) - reach), 0, last).astype(int)
+    high = np.clip(np.ceil(index.max(axis=0) + reach), 0, last).astype(int) + 1
+    values = density.values[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float64)
+    values -= np.median(values)
+    if not values.any():
+        raise InputError("map: is constant around the model; give the map it was built in")
+    return Crop(values, density.frame.to_xyz(low), np.asarray(density.frame.voxel, dtype=np.float64))
+
+
+class Target:
+    """Agreement of atoms with a map, and its gradient.
+
+    Parameters
+    ----------
+    crop : Crop
+    charge : (A,) relative weight of each atom, 0 for those that do not count
+    width : standard deviation of the atoms' Gaussians, angstrom
+    """
+
+    def __init__(self, crop: Crop, charge: FloatArray, width: float) -> None:
+        self._crop, self._charge, self.width = crop, charge, width
+        smooth = scipy.ndimage.gaussian_filter(crop.values, width / crop.voxel[::-1], mode="constant", truncate=3)
+        self._coefficients = scipy.ndimage.spline_filter(smooth, order=3, mode="mirror").astype(np.float32)
+        # the integral of the product of two of the Gaussians, which are normalised to 1
+        self._peak = (4 * np.pi * width**2) ** -1.5
+        self._power = float((crop.values**2).sum() * crop.voxel.prod())
+        self.scale = 1.0
+
+    @property
+    def reach(self) -> float:
+        """Distance from which the Gaussians of two atoms hardly overlap, angstrom."""
+        return REACH * self.width
+
+    def product(self, xyz: FloatArray, weight: float, gradient: FloatArray) -> float:
+        """Minus `weight` times the integral of map times model."""
+        c = self._crop
+        return float(kernels.density(xyz, self._charge, self._coefficients, c.origin, c.voxel, weight, gradient))
+
+    def square(self, xyz: FloatArray, pairs: IntArray, weight: float, gradient: FloatArray) -> float:
+        """`weight` times the integral of the squared model, with the pairs (M, 2) of atoms that are near each other."""
+        own = weight * self._peak * float((self._charge**2).sum())
+        return own + float(
+            kernels.overlap(xyz, pairs, self._charge, self.width**2, 2 * weight * self._peak, gradient)
+        )
+
+    def correlation(self, xyz: FloatArray, pairs: IntArray) -> float:
+        """Correlation of map and model about zero, in the box around the model."""
+        unused = np.zeros_like(xyz)
+        square = self.square(xyz, pairs, 1.0, unused)
+        return -self.product(xyz, 1.0, unused) / np.sqrt(square * self._power)
+
+    def set_scale(self, xyz: FloatArray, pairs: IntArray) -> None:
+        """Scale of the model that fits the map best, and the unit of `__call__`: a perfect model has about -1 per atom."""
+        unused = np.zeros_like(xyz)
+        product = max(-self.product(xyz, 1.0, unused), 1e-6 * np.sqrt(self._power))
+        self.scale = product / self.square(xyz, pairs, 1.0, unused)
+        self._unit = np.count_nonzero(self._charge) / (self.scale * product)
+
+    def __call__(self, xyz: FloatArray, pairs: IntArray, weight: float, gradient: FloatArray) -> float:
+        """`weight` times the squared difference of map and model but for a constant; the gradient is added."""
+        unit = weight * self._unit
+        energy = self.product(xyz, 2 * self.scale * unit, gradient)
+        return energy + self.square(xyz, pairs, self.scale**2 * unit, gradient)
+
+
+def charges(elements: IntArray) -> FloatArray:
+    """Relative weights (A,) of atoms by atomic number (A,)."""
+    return np.where(elements >= SULFUR, HEAVY, 1.0)
