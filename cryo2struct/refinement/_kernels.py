@@ -332,3 +332,17 @@ def overlap(xyz, pairs, charge, square_width, weight, gradient):
         gradient[j, 1] -= pull * y
         gradient[j, 2] -= pull * z
     return energy
+
+
+@njit
+def crowding(moved, xyz, others, starts, square_width, result):
+    """Adds to `result` (P,) the sum of exp(-d^2 / (4 square_width)) of the points of each group and atoms near it.
+
+    Group p is `moved` (P, K, 3)[p]; its atoms are others[starts[p]:starts[p + 1]], rows of `xyz`.
+    """
+    scale = -1 / (4 * square_width)
+    for p in range(len(moved)):
+        for k in range(moved.shape[1]):
+            for j in others[starts[p] : starts[p + 1]]:
+                x, y, z = moved[p, k, 0] - xyz[j, 0], moved[p, k, 1] - xyz[j, 1], moved[p, k, 2] - xyz[j, 2]
+                result[p] += np.exp(scale * (x * x + y * y + z * z))

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.ndimage
 from scipy.optimize import minimize
 
-from cryo2struct.objects import FloatArray, IntArray
+from cryo2struct.objects import FloatArray
 from cryo2struct.ramachandran import tables
 from cryo2struct.refinement import _kernels as kernels
 from cryo2struct.refinement.geometry import dihedrals
@@ -36,9 +36,9 @@ class Weights:
     rotamer : of the side-chain torsions; 1 is that of a restraint by the rotamers' standard deviations
     """
 
-    density: float = 20.0
+    density: float = 100.0
     repulsion: float = 50.0
-    ramachandran: float = 2.0
+    ramachandran: float = 3.0
     rotamer: float = 0.25
 
 
@@ -54,12 +54,12 @@ class Energy:
     """
 
     def __init__(self, topology: Topology, neighbours: Neighbours, target: Target, weights: Weights) -> None:
-        self.topology, self._neighbours, self.target, self.weights = topology, neighbours, target, weights
+        self.topology, self.neighbours, self.target, self.weights = topology, neighbours, target, weights
 
     def prepare(self, xyz: FloatArray) -> None:
         """Renew what depends on where the atoms are: neighbours, rotamers, and the scale of the model's density."""
-        self.pairs = self._neighbours.near(xyz, self.target.reach + SKIN)
-        self._free, self._least = self._neighbours.repelling(self._neighbours.near(xyz, WIDEST_CONTACT + SKIN))
+        self.pairs = self.neighbours.near(xyz, self.target.reach + SKIN)
+        self._free, self._least = self.neighbours.repelling(self.neighbours.near(xyz, WIDEST_CONTACT + SKIN))
         self._chi_ideal, self._chi_weight = nearest_rotamers(xyz, self.topology)
         self.target.set_scale(xyz, self.pairs)
 

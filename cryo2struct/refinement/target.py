@@ -32,7 +32,13 @@ REACH = 5.0
 
 @dataclass(frozen=True)
 class Crop:
-    """The part of a map around a model: `values` (z, y, x) above the background, `origin` (3,) and `voxel` (3,) in A."""
+    """The part of a map around a model.
+
+    Attributes
+    ----------
+    values : (z, y, x) above the background
+    origin, voxel : (3,) angstrom
+    """
 
     values: FloatArray
     origin: FloatArray
@@ -96,9 +102,7 @@ class Target:
     def square(self, xyz: FloatArray, pairs: IntArray, weight: float, gradient: FloatArray) -> float:
         """`weight` times the integral of the squared model, with the pairs (M, 2) of atoms that are near each other."""
         own = weight * self._peak * float((self._charge**2).sum())
-        return own + float(
-            kernels.overlap(xyz, pairs, self._charge, self.width**2, 2 * weight * self._peak, gradient)
-        )
+        return own + float(kernels.overlap(xyz, pairs, self._charge, self.width**2, 2 * weight * self._peak, gradient))
 
     def correlation(self, xyz: FloatArray, pairs: IntArray) -> float:
         """Correlation of map and model about zero, in the box around the model."""
@@ -107,11 +111,27 @@ class Target:
         return -self.product(xyz, 1.0, unused) / np.sqrt(square * self._power)
 
     def set_scale(self, xyz: FloatArray, pairs: IntArray) -> None:
-        """Scale of the model that fits the map best, and the unit of `__call__`: a perfect model has about -1 per atom."""
+        """Find the scale of the model that fits the map best, and with it the unit of `__call__`, about -1 per atom."""
         unused = np.zeros_like(xyz)
         product = max(-self.product(xyz, 1.0, unused), 1e-6 * np.sqrt(self._power))
         self.scale = product / self.square(xyz, pairs, 1.0, unused)
         self._unit = np.count_nonzero(self._charge) / (self.scale * product)
+
+    def cost(self, moved: FloatArray, xyz: FloatArray, others: IntArray, starts: IntArray) -> FloatArray:
+        """Share (P,) of groups of atoms of charge 1 in the value of `__call__` for weight 1.
+
+        Parameters
+        ----------
+        moved : (P, K, 3) the atoms of each group
+        xyz : (A, 3) all atoms
+        others, starts : rows of `xyz` near group p and not in it are others[starts[p]:starts[p + 1]]
+        """
+        c = self._crop
+        places = np.moveaxis(((moved - c.origin) / c.voxel)[..., ::-1], -1, 0)
+        values = scipy.ndimage.map_coordinates(self._coefficients, places, order=3, mode="nearest", prefilter=False)
+        crowded = np.zeros(len(moved))
+        kernels.crowding(moved, xyz, others, starts, self.width**2, crowded)
+        return np.asarray(2 * self.scale * self._unit * (self.scale * self._peak * crowded - values.sum(axis=1)))
 
     def __call__(self, xyz: FloatArray, pairs: IntArray, weight: float, gradient: FloatArray) -> float:
         """`weight` times the squared difference of map and model but for a constant; the gradient is added."""

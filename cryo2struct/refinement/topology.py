@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import gemmi
 import numpy as np
@@ -35,9 +36,9 @@ class Topology:
     Attributes
     ----------
     elements : (A,) atomic numbers
-    residue : (A,) index of the residue
     backbone : (A,) atoms N, CA, C, O, CB, OXT
     moving : (A,) atoms that restraints hold; the others keep their places
+    expected : number of atoms that the restrained residues have when they are complete
     bonds, bond_ideal, bond_weight : (B, 2), (B,) angstrom, (B,)
     angles, angle_ideal, angle_weight : (G, 3), (G,) radians, (G,)
     plane_atoms, plane_starts : group g is plane_atoms[plane_starts[g]:plane_starts[g + 1]]
@@ -45,13 +46,13 @@ class Topology:
     omega, omega_ideal : (P, 4) atoms CA, C, N, CA of peptides, (P,) 0 or pi
     phi_psi, phi_psi_class : (R, 5) atoms C, N, CA, C, N, and (R,) index into `ramachandran.CLASSES`
     chi, chi_rows : (T, 4) atoms of side-chain torsions; for each residue with rotamers its letter and rows of `chi`
-    peptides : (P, 4) atoms CA, C, O, N of each peptide
+    peptides : (P, 5) atoms CA, C, O, N, CA of each peptide
     """
 
     elements: IntArray
-    residue: IntArray
     backbone: NDArray[np.bool_]
     moving: NDArray[np.bool_]
+    expected: int
     bonds: IntArray
     bond_ideal: FloatArray
     bond_weight: FloatArray
@@ -75,6 +76,8 @@ class Topology:
 class _Lists:
     """Restraints while they are collected."""
 
+    moving: list[int] = field(default_factory=list)
+    expected: int = 0
     bonds: list[tuple[list[int], Bond]] = field(default_factory=list)
     angles: list[tuple[list[int], Angle]] = field(default_factory=list)
     planes: list[list[int]] = field(default_factory=list)
@@ -94,35 +97,27 @@ def coordinates(structure: gemmi.Structure) -> FloatArray:
 def topology(structure: gemmi.Structure) -> Topology:
     """Restraints of the first model of a structure.
 
-    Amino acids with N, CA and C are restrained with the atoms that they have; those of other kinds as alanine, without
-    the atoms that alanine lacks. All else keeps its place: ligands, second conformers, residues of a C-alpha alone.
+    Amino acids with N, CA and C that are linked to another are restrained with the atoms that they have; those of other
+    kinds as alanine, without the atoms that alanine lacks. All else keeps its place: isolated residues, C-alphas
+    alone, ligands, second conformers.
     """
-    lists, names, residue_of, first = _Lists(), [], [], 0
-    xyz = coordinates(structure)
-    number = 0
-    restrained: set[int] = set()
+    lists, xyz, first = _Lists(), coordinates(structure), 0
     for chain in structure[0]:
         segment: list[tuple[Atoms, str]] = []
-        previous: gemmi.Residue | None = None
+        previous = gemmi.Residue()
         for residue in chain:
-            rows = range(first, first + len(residue))
-            names += [atom.name for atom in residue]
-            residue_of += [number] * len(residue)
-            atoms, letter = _known_atoms(residue, rows)
-            if segment and not (previous is not None and atoms and _linked(previous, residue, segment[-1][0], atoms, xyz)):
-                _add_links(lists, segment)
+            atoms, letter = _known_atoms(residue, range(first, first + len(residue)))
+            if not (segment and atoms and _linked(previous, residue, segment[-1][0], atoms, xyz)):
+                _add_segment(lists, segment)
                 segment = []
             if atoms:
-                restrained.update(atoms.values())
-                _add_residue(lists, atoms, amino_acids()[letter])
                 segment.append((atoms, letter))
-            previous, first, number = residue, rows.stop, number + 1
-        _add_links(lists, segment)
-    elements = [site.atom.element.atomic_number for site in structure[0].all()]
-    moving = np.zeros(len(xyz), dtype=bool)
-    moving[sorted(restrained)] = True
-    backbone = np.isin(names, ("N", "CA", "C", "O", "CB", "OXT"))
-    return _as_arrays(lists, xyz, np.array(elements, dtype=np.int64), np.array(residue_of), backbone, moving)
+            previous, first = residue, first + len(residue)
+        _add_segment(lists, segment)
+    sites = list(structure[0].all())
+    elements = np.array([site.atom.element.atomic_number for site in sites], dtype=np.int64)
+    backbone = np.isin([site.atom.name for site in sites], ("N", "CA", "C", "O", "CB", "OXT"))
+    return _as_arrays(lists, xyz, elements, backbone)
 
 
 def _known_atoms(residue: gemmi.Residue, rows: Iterable[int]) -> tuple[Atoms, str]:
@@ -138,9 +133,7 @@ def _known_atoms(residue: gemmi.Residue, rows: Iterable[int]) -> tuple[Atoms, st
     return (atoms if {"N", "CA", "C"} <= atoms.keys() else {}), letter
 
 
-def _linked(
-    previous: gemmi.Residue, residue: gemmi.Residue, before: Atoms, atoms: Atoms, xyz: FloatArray
-) -> bool:
+def _linked(previous: gemmi.Residue, residue: gemmi.Residue, before: Atoms, atoms: Atoms, xyz: FloatArray) -> bool:
     """Whether a peptide bond joins two residues of a chain."""
     step = (residue.seqid.num or 0) - (previous.seqid.num or 0)
     near = np.linalg.norm(xyz[before["C"]] - xyz[atoms["N"]]) < LONGEST_PEPTIDE
@@ -154,6 +147,8 @@ def _rows(atoms: Atoms, names: Iterable[str]) -> list[int] | None:
 
 
 def _add_residue(lists: _Lists, atoms: Atoms, kind: AminoAcid) -> None:
+    lists.moving += atoms.values()
+    lists.expected += len(kind.atoms)
     for bond in (*kind.bonds, Bond(("C", "OXT"), C_OXT, 0.02)):
         if rows := _rows(atoms, bond.atoms):
             lists.bonds.append((rows, bond))
@@ -172,9 +167,13 @@ def _add_residue(lists: _Lists, atoms: Atoms, kind: AminoAcid) -> None:
         lists.chi += [rows for rows in torsions if rows]
 
 
-def _add_links(lists: _Lists, segment: list[tuple[Atoms, str]]) -> None:
-    """Peptides between the residues of a segment, and their phi and psi."""
-    for (here, _), (after, letter) in zip(segment, segment[1:], strict=False):
+def _add_segment(lists: _Lists, segment: list[tuple[Atoms, str]]) -> None:
+    """Linked residues, the peptides between them, and their phi and psi."""
+    if len(segment) < 2:
+        return
+    for atoms, letter in segment:
+        _add_residue(lists, atoms, amino_acids()[letter])
+    for (here, _), (after, letter) in pairwise(segment):
         both = {**here, **{f"+{name}": row for name, row in after.items()}}
         link = PEPTIDE_PROLINE if letter == "P" else PEPTIDE
         lists.bonds += [(rows, link.bond) for rows in [_rows(both, link.bond.atoms)] if rows]
@@ -182,7 +181,7 @@ def _add_links(lists: _Lists, segment: list[tuple[Atoms, str]]) -> None:
         if plane := _rows(both, [name for name in link.plane if name in both]):
             lists.planes.append(plane)
         lists.omega += [rows for rows in [_rows(both, ("CA", "C", "+N", "+CA"))] if rows]
-        lists.peptides += [rows for rows in [_rows(both, ("CA", "C", "O", "+N"))] if rows]
+        lists.peptides += [rows for rows in [_rows(both, ("CA", "C", "O", "+N", "+CA"))] if rows]
     for (before, _), (here, letter), (after, following) in zip(segment, segment[1:], segment[2:], strict=False):
         lists.phi_psi.append(([before["C"], here["N"], here["CA"], here["C"], after["N"]], letter, following))
 
@@ -198,22 +197,17 @@ def _omega_ideal(omega: IntArray, lists: _Lists, xyz: FloatArray) -> FloatArray:
     return ideal
 
 
-def _as_arrays(
-    lists: _Lists,
-    xyz: FloatArray,
-    elements: IntArray,
-    residue: IntArray,
-    backbone: NDArray[np.bool_],
-    moving: NDArray[np.bool_],
-) -> Topology:
+def _as_arrays(lists: _Lists, xyz: FloatArray, elements: IntArray, backbone: NDArray[np.bool_]) -> Topology:
+    moving = np.zeros(len(xyz), dtype=bool)
+    moving[lists.moving] = True
     omega = _table(lists.omega, 4)
     letters = np.array([letter for _, letter, _ in lists.phi_psi], dtype=np.str_)
     following = np.array([letter for _, _, letter in lists.phi_psi], dtype=np.str_)
     return Topology(
         elements=elements,
-        residue=residue,
         backbone=backbone,
         moving=moving,
+        expected=lists.expected,
         bonds=_table([rows for rows, _ in lists.bonds], 2),
         bond_ideal=np.array([bond.length for _, bond in lists.bonds]),
         bond_weight=np.array([bond.sd**-2 for _, bond in lists.bonds]),
@@ -230,7 +224,7 @@ def _as_arrays(
         phi_psi_class=classes(letters, following),
         chi=_table(lists.chi, 4),
         chi_rows={letter: np.array(rows) for letter, rows in lists.chi_rows.items()},
-        peptides=_table(lists.peptides, 4),
+        peptides=_table(lists.peptides, 5),
     )
 
 
