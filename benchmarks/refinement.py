@@ -26,7 +26,7 @@ from cryo2struct.objects import DensityMap
 from cryo2struct.refinement import refine
 from cryo2struct.refinement.geometry import Geometry
 from cryo2struct.refinement.neighbours import Neighbours
-from cryo2struct.refinement.refine import WIDTH
+from cryo2struct.refinement.rounds import WIDTH
 from cryo2struct.refinement.target import Target, charges, crop
 from cryo2struct.refinement.topology import coordinates, topology
 
@@ -34,7 +34,7 @@ BACKBONE = ("N", "CA", "C", "O")
 NEAR = 1.5  # A, of the C-alphas before refinement: the same residues are compared before and after
 TITLES = (
     "model, residues, near, CA A, N, C, O, all atoms, O > 2 A off %, favoured %, outliers %, clashes / 1,000, "
-    "wrong hands, bonds A, angles, correlation, other half, turned, s"
+    "wrong hands, bonds A, angles, correlation, other half, turned, CPU s"
 )
 
 
@@ -123,9 +123,9 @@ def main() -> None:
         if options.side_chains:
             structure = place_side_chains(structure, density, resolution).structure
         match = pairs(structure, reference)
-        start = time.perf_counter()
+        start = time.process_time()
         result = refine(structure, density, resolution, options.mode)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         for name, model, own, fit, turned, took in (
             (case["name"], structure, result.before, result.correlation_before, "", ""),
             (

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from cryo2struct.objects import FloatArray, IntArray
 from hmm._jit import njit
 
 TINY = 1e-9
 
 
 @njit
-def bonds(xyz, atoms, ideal, weight, gradient):
+def bonds(xyz: FloatArray, atoms: IntArray, ideal: FloatArray, weight: FloatArray, gradient: FloatArray) -> float:
     """Squared deviations of distances of pairs (M, 2)."""
     energy = 0.0
     for m in range(len(atoms)):
@@ -34,7 +35,7 @@ def bonds(xyz, atoms, ideal, weight, gradient):
 
 
 @njit
-def repulsion(xyz, atoms, least, weight, gradient):
+def repulsion(xyz: FloatArray, atoms: IntArray, least: FloatArray, weight: float, gradient: FloatArray) -> float:
     """Squared overlaps of pairs (M, 2) that are nearer than `least` (M,)."""
     energy = 0.0
     for m in range(len(atoms)):
@@ -57,7 +58,7 @@ def repulsion(xyz, atoms, least, weight, gradient):
 
 
 @njit
-def angles(xyz, atoms, ideal, weight, gradient):
+def angles(xyz: FloatArray, atoms: IntArray, ideal: FloatArray, weight: FloatArray, gradient: FloatArray) -> float:
     """Squared deviations of the angles at the middle one of three atoms (M, 3)."""
     energy = 0.0
     u, v = np.empty(3), np.empty(3)
@@ -85,14 +86,14 @@ def angles(xyz, atoms, ideal, weight, gradient):
 
 
 @njit
-def _cross(a, b, out):
+def _cross(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
     out[0] = a[1] * b[2] - a[2] * b[1]
     out[1] = a[2] * b[0] - a[0] * b[2]
     out[2] = a[0] * b[1] - a[1] * b[0]
 
 
 @njit
-def volumes(xyz, atoms, ideal, weight, gradient):
+def volumes(xyz: FloatArray, atoms: IntArray, ideal: FloatArray, weight: FloatArray, gradient: FloatArray) -> float:
     """Squared deviations of the chiral volumes (b - a) . ((c - a) x (d - a)) of four atoms a, b, c, d (M, 4)."""
     energy = 0.0
     u, v, w, across = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
@@ -121,7 +122,7 @@ def volumes(xyz, atoms, ideal, weight, gradient):
 
 
 @njit
-def _normal(s, normal):
+def _normal(s: FloatArray, normal: FloatArray) -> float:
     """Eigenvector of the smallest eigenvalue of a symmetric matrix (3, 3), by the trigonometric formula."""
     mean = (s[0, 0] + s[1, 1] + s[2, 2]) / 3
     off = s[0, 1] ** 2 + s[0, 2] ** 2 + s[1, 2] ** 2
@@ -150,7 +151,7 @@ def _normal(s, normal):
 
 
 @njit
-def planes(xyz, atoms, starts, weight, gradient):
+def planes(xyz: FloatArray, atoms: IntArray, starts: IntArray, weight: float, gradient: FloatArray) -> float:
     """Squared distances of the atoms of each group from its best plane; group g is atoms[starts[g]:starts[g + 1]].
 
     The best plane is at a minimum of the sum, so that its own derivative does not count.
@@ -181,7 +182,7 @@ def planes(xyz, atoms, starts, weight, gradient):
 
 
 @njit
-def dihedral(xyz, a, b, c, d, derivative):
+def dihedral(xyz: FloatArray, a: int, b: int, c: int, d: int, derivative: FloatArray) -> float:
     """Dihedral angle of four atoms; its derivatives by their coordinates go to `derivative` (4, 3).
 
     Formulas: A. Blondel and M. Karplus (1996), J. Comput. Chem. 17, 1132-1141.
@@ -210,7 +211,9 @@ def dihedral(xyz, a, b, c, d, derivative):
 
 
 @njit
-def torsions(xyz, atoms, ideal, period, weight, gradient):
+def torsions(
+    xyz: FloatArray, atoms: IntArray, ideal: FloatArray, period: FloatArray, weight: FloatArray, gradient: FloatArray
+) -> float:
     """Terms 1 - cos(period (angle - ideal)) of the dihedral angles of four atoms (M, 4)."""
     energy = 0.0
     derivative = np.empty((4, 3))
@@ -226,7 +229,7 @@ def torsions(xyz, atoms, ideal, period, weight, gradient):
 
 
 @njit
-def _spline(share, value, slope):
+def _spline(share: float, value: FloatArray, slope: FloatArray) -> None:
     """Weights of four cubic B-spline coefficients at `share` (0-1) between the middle two, and their derivatives."""
     rest = 1 - share
     value[0] = rest**3 / 6
@@ -240,7 +243,9 @@ def _spline(share, value, slope):
 
 
 @njit
-def ramachandran(xyz, atoms, kind, tables, weight, gradient):
+def ramachandran(
+    xyz: FloatArray, atoms: IntArray, kind: IntArray, tables: FloatArray, weight: float, gradient: FloatArray
+) -> float:
     """Potential of phi and psi of C, N, CA, C, N (M, 5): periodic cubic splines `tables` (K, B, B), one per class.
 
     The first of the B bins starts at 0 degrees; splines are about the middles of bins.
@@ -273,7 +278,15 @@ def ramachandran(xyz, atoms, kind, tables, weight, gradient):
 
 
 @njit
-def density(xyz, charge, coefficients, origin, voxel, weight, gradient):
+def density(
+    xyz: FloatArray,
+    charge: FloatArray,
+    coefficients: FloatArray,
+    origin: FloatArray,
+    voxel: FloatArray,
+    weight: float,
+    gradient: FloatArray,
+) -> float:
     """Minus the sum of the map at the atoms times their `charge` (A,); cubic B-spline `coefficients` (z, y, x).
 
     An atom whose 64 coefficients are not all in the map feels nothing.
@@ -312,7 +325,9 @@ def density(xyz, charge, coefficients, origin, voxel, weight, gradient):
 
 
 @njit
-def overlap(xyz, pairs, charge, square_width, weight, gradient):
+def overlap(
+    xyz: FloatArray, pairs: IntArray, charge: FloatArray, square_width: float, weight: float, gradient: FloatArray
+) -> float:
     """Sum over pairs (M, 2) of charge times charge times exp(-d^2 / (4 square_width))."""
     energy = 0.0
     reach, scale = 36 * square_width, -1 / (4 * square_width)
@@ -335,7 +350,9 @@ def overlap(xyz, pairs, charge, square_width, weight, gradient):
 
 
 @njit
-def crowding(moved, xyz, others, starts, square_width, result):
+def crowding(
+    moved: FloatArray, xyz: FloatArray, others: IntArray, starts: IntArray, square_width: float, result: FloatArray
+) -> None:
     """Adds to `result` (P,) the sum of exp(-d^2 / (4 square_width)) of the points of each group and atoms near it.
 
     Group p is `moved` (P, K, 3)[p]; its atoms are others[starts[p]:starts[p + 1]], rows of `xyz`.

@@ -36,7 +36,7 @@ class Weights:
     rotamer : of the side-chain torsions; 1 is that of a restraint by the rotamers' standard deviations
     """
 
-    density: float = 100.0
+    density: float = 12.0
     repulsion: float = 50.0
     ramachandran: float = 3.0
     rotamer: float = 0.25

@@ -19,6 +19,9 @@ from cryo2struct.refinement import _kernels as kernels
 MARGIN = 8.0
 """The map is kept to this distance around the model, angstrom."""
 
+NEAR = 3.0
+"""Voxels within this distance of an atom are near the model, angstrom."""
+
 OUTSIDE = 0.1
 """Share of the atoms that may be outside of the map."""
 
@@ -38,11 +41,13 @@ class Crop:
     ----------
     values : (z, y, x) above the background
     origin, voxel : (3,) angstrom
+    power : integral of the squared values near the atoms, which is what the model has to explain
     """
 
     values: FloatArray
     origin: FloatArray
     voxel: FloatArray
+    power: float
 
 
 def crop(density: DensityMap, xyz: FloatArray) -> Crop:
@@ -67,7 +72,12 @@ def crop(density: DensityMap, xyz: FloatArray) -> Crop:
     values -= np.median(values)
     if not values.any():
         raise InputError("map: is constant around the model; give the map it was built in")
-    return Crop(values, density.frame.to_xyz(low), np.asarray(density.frame.voxel, dtype=np.float64))
+    voxel = np.asarray(density.frame.voxel, dtype=np.float64)
+    free = np.ones(values.shape, dtype=bool)
+    places = np.rint(index - low).astype(int)
+    free[tuple(places[((places >= 0) & (places < values.shape)).all(axis=1)].T)] = False
+    near = scipy.ndimage.distance_transform_edt(free, sampling=voxel[::-1]) <= NEAR
+    return Crop(values, density.frame.to_xyz(low), voxel, float((values[near] ** 2).sum() * voxel.prod()))
 
 
 class Target:
@@ -86,7 +96,6 @@ class Target:
         self._coefficients = scipy.ndimage.spline_filter(smooth, order=3, mode="mirror").astype(np.float32)
         # the integral of the product of two of the Gaussians, which are normalised to 1
         self._peak = (4 * np.pi * width**2) ** -1.5
-        self._power = float((crop.values**2).sum() * crop.voxel.prod())
         self.scale = 1.0
 
     @property
@@ -105,15 +114,15 @@ class Target:
         return own + float(kernels.overlap(xyz, pairs, self._charge, self.width**2, 2 * weight * self._peak, gradient))
 
     def correlation(self, xyz: FloatArray, pairs: IntArray) -> float:
-        """Correlation of map and model about zero, in the box around the model."""
+        """Correlation about zero of the model and the map near it, as it was at first."""
         unused = np.zeros_like(xyz)
         square = self.square(xyz, pairs, 1.0, unused)
-        return -self.product(xyz, 1.0, unused) / np.sqrt(square * self._power)
+        return -self.product(xyz, 1.0, unused) / np.sqrt(square * self._crop.power)
 
     def set_scale(self, xyz: FloatArray, pairs: IntArray) -> None:
         """Find the scale of the model that fits the map best, and with it the unit of `__call__`, about -1 per atom."""
         unused = np.zeros_like(xyz)
-        product = max(-self.product(xyz, 1.0, unused), 1e-6 * np.sqrt(self._power))
+        product = max(-self.product(xyz, 1.0, unused), 1e-6 * np.sqrt(self._crop.power))
         self.scale = product / self.square(xyz, pairs, 1.0, unused)
         self._unit = np.count_nonzero(self._charge) / (self.scale * product)
 

@@ -38,7 +38,6 @@ class Topology:
     elements : (A,) atomic numbers
     backbone : (A,) atoms N, CA, C, O, CB, OXT
     moving : (A,) atoms that restraints hold; the others keep their places
-    expected : number of atoms that the restrained residues have when they are complete
     bonds, bond_ideal, bond_weight : (B, 2), (B,) angstrom, (B,)
     angles, angle_ideal, angle_weight : (G, 3), (G,) radians, (G,)
     plane_atoms, plane_starts : group g is plane_atoms[plane_starts[g]:plane_starts[g + 1]]
@@ -46,13 +45,12 @@ class Topology:
     omega, omega_ideal : (P, 4) atoms CA, C, N, CA of peptides, (P,) 0 or pi
     phi_psi, phi_psi_class : (R, 5) atoms C, N, CA, C, N, and (R,) index into `ramachandran.CLASSES`
     chi, chi_rows : (T, 4) atoms of side-chain torsions; for each residue with rotamers its letter and rows of `chi`
-    peptides : (P, 5) atoms CA, C, O, N, CA of each peptide
+    peptides : (P, 5) atoms CA, C, O, N, CA of each peptide that can be turned: proline's ring would not follow
     """
 
     elements: IntArray
     backbone: NDArray[np.bool_]
     moving: NDArray[np.bool_]
-    expected: int
     bonds: IntArray
     bond_ideal: FloatArray
     bond_weight: FloatArray
@@ -77,7 +75,6 @@ class _Lists:
     """Restraints while they are collected."""
 
     moving: list[int] = field(default_factory=list)
-    expected: int = 0
     bonds: list[tuple[list[int], Bond]] = field(default_factory=list)
     angles: list[tuple[list[int], Angle]] = field(default_factory=list)
     planes: list[list[int]] = field(default_factory=list)
@@ -148,7 +145,6 @@ def _rows(atoms: Atoms, names: Iterable[str]) -> list[int] | None:
 
 def _add_residue(lists: _Lists, atoms: Atoms, kind: AminoAcid) -> None:
     lists.moving += atoms.values()
-    lists.expected += len(kind.atoms)
     for bond in (*kind.bonds, Bond(("C", "OXT"), C_OXT, 0.02)):
         if rows := _rows(atoms, bond.atoms):
             lists.bonds.append((rows, bond))
@@ -181,7 +177,8 @@ def _add_segment(lists: _Lists, segment: list[tuple[Atoms, str]]) -> None:
         if plane := _rows(both, [name for name in link.plane if name in both]):
             lists.planes.append(plane)
         lists.omega += [rows for rows in [_rows(both, ("CA", "C", "+N", "+CA"))] if rows]
-        lists.peptides += [rows for rows in [_rows(both, ("CA", "C", "O", "+N", "+CA"))] if rows]
+        if letter != "P" and (peptide := _rows(both, ("CA", "C", "O", "+N", "+CA"))):
+            lists.peptides.append(peptide)
     for (before, _), (here, letter), (after, following) in zip(segment, segment[1:], segment[2:], strict=False):
         lists.phi_psi.append(([before["C"], here["N"], here["CA"], here["C"], after["N"]], letter, following))
 
@@ -207,7 +204,6 @@ def _as_arrays(lists: _Lists, xyz: FloatArray, elements: IntArray, backbone: NDA
         elements=elements,
         backbone=backbone,
         moving=moving,
-        expected=lists.expected,
         bonds=_table([rows for rows, _ in lists.bonds], 2),
         bond_ideal=np.array([bond.length for _, bond in lists.bonds]),
         bond_weight=np.array([bond.sd**-2 for _, bond in lists.bonds]),

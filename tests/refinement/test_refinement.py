@@ -226,7 +226,7 @@ def test_model_of_alpha_carbons_is_kept(truth, density):
 
 def test_map_elsewhere_is_refused(truth, density):
     away = DensityMap(density.values, GridFrame(density.frame.shape, density.frame.voxel, density.frame.origin + 500))
-    with pytest.raises(InputError, match=r"does not cover the model: \\d+ of \\d+ atoms are outside"):
+    with pytest.raises(InputError, match=r"does not cover the model: \d+ of \d+ atoms are outside"):
         refine(truth, away, RESOLUTION)
     flat = DensityMap(np.ones_like(density.values), density.frame)
     with pytest.raises(InputError, match="constant around the model"):

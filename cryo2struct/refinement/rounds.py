@@ -23,11 +23,13 @@ MODES: tuple[Mode, ...] = ("none", "backbone", "full")
 WIDTH = 0.22
 """Standard deviation of the atoms' Gaussians as a share of the resolution."""
 
-DENSITY, DENSITY_INCOMPLETE, COMPLETE = 100.0, 20.0, 0.9
-"""Weight of the map for models with this share of their atoms or more in it, and for others: density that no atom of
-the model explains draws those that are near."""
+DENSITY = 12.0
+"""Weight of the map where the model explains half of it."""
 
-FLIP_ROUNDS, ROUNDS, STEPS = 3, 5, 50
+MOST_EXPLAINED = 0.85
+"""The weight rises no more with the share of the map that is explained."""
+
+FLIP_ROUNDS, ROUNDS, STEPS = 3, 6, 80
 """Rounds after which peptides are turned, all rounds, and the steps of a round."""
 
 BOND_LIMIT, ANGLE_LIMIT = 0.02, 2.0
@@ -110,9 +112,7 @@ def refine(structure: gemmi.Structure, density: DensityMap, resolution: float, m
     part = crop(density, start)
     target = Target(part, charge, WIDTH * resolution)
     kept = replace(kept, correlation_before=_correlation(target, neighbours, start))
-    explained = np.count_nonzero(charge[restraints.moving]) / restraints.expected
-    weights = Weights(density=DENSITY if explained >= COMPLETE else DENSITY_INCOMPLETE)
-    xyz, flipped = _move(start, Energy(restraints, neighbours, target, weights))
+    xyz, flipped = _move(start, Energy(restraints, neighbours, target, Weights()))
     if not np.isfinite(xyz).all():
         return replace(kept, note="refinement: diverged; the model is kept as it was")
     after, correlation = geometry(xyz, restraints, neighbours), _correlation(target, neighbours, xyz)
@@ -126,15 +126,20 @@ def refine(structure: gemmi.Structure, density: DensityMap, resolution: float, m
 
 
 def _move(xyz: FloatArray, energy: Energy) -> tuple[FloatArray, int]:
-    """Coordinates (A, 3) after all rounds, not finite where they diverged, and the number of peptides turned."""
-    flipped = 0
+    """Coordinates (A, 3) after all rounds, not finite where they diverged, and the number of peptides turned.
+
+    The weight of the map follows the ratio of what the model explains of it to what it does not: that is its error.
+    """
+    flipped, density = 0, DENSITY
     for number in range(ROUNDS):
+        explained = min(max(_correlation(energy.target, energy.neighbours, xyz), 0) ** 2, MOST_EXPLAINED)
+        energy.weights = replace(energy.weights, density=density * explained / (1 - explained))
         xyz = energy.minimise(xyz, STEPS)
         if not np.isfinite(xyz).all():
             break
         found = geometry(xyz, energy.topology, energy.neighbours)
         if found.bond_rmsd > BOND_LIMIT or found.angle_rmsd > ANGLE_LIMIT:
-            energy.weights = replace(energy.weights, density=energy.weights.density / 2)
+            density /= 2
         if number < FLIP_ROUNDS:
             energy.prepare(xyz)
             xyz, turned = flip_peptides(xyz, energy.topology, energy.target, energy.weights)
