@@ -59,7 +59,10 @@ def repulsion(xyz: FloatArray, atoms: IntArray, least: FloatArray, weight: float
 
 @njit
 def angles(xyz: FloatArray, atoms: IntArray, ideal: FloatArray, weight: FloatArray, gradient: FloatArray) -> float:
-    """Squared deviations of the angles at the middle one of three atoms (M, 3)."""
+    """Squared deviations of the angles at the middle one of three atoms (M, 3).
+
+    The deviation is that of the cosine over the ideal sine: the same nearby, and smooth where atoms come in line.
+    """
     energy = 0.0
     u, v = np.empty(3), np.empty(3)
     for m in range(len(atoms)):
@@ -71,11 +74,10 @@ def angles(xyz: FloatArray, atoms: IntArray, ideal: FloatArray, weight: FloatArr
             v_length += v[d] * v[d]
             dot += u[d] * v[d]
         u_length, v_length = np.sqrt(u_length), np.sqrt(v_length)
-        cosine = min(max(dot / (u_length * v_length), -1.0), 1.0)
-        sine = max(np.sqrt(1 - cosine * cosine), 1e-4)
-        off = np.arccos(cosine) - ideal[m]
+        cosine, sine = dot / (u_length * v_length), np.sin(ideal[m])
+        off = (cosine - np.cos(ideal[m])) / sine
         energy += weight[m] * off * off
-        pull = -2 * weight[m] * off / sine
+        pull = 2 * weight[m] * off / sine
         for d in range(3):
             at_i = pull * (v[d] / v_length - cosine * u[d] / u_length) / u_length
             at_k = pull * (u[d] / u_length - cosine * v[d] / v_length) / v_length

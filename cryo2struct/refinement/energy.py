@@ -7,12 +7,13 @@ from functools import cache
 
 import numpy as np
 import scipy.ndimage
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from cryo2struct.objects import FloatArray
+from cryo2struct.objects import FloatArray, IntArray
 from cryo2struct.ramachandran import tables
 from cryo2struct.refinement import _kernels as kernels
-from cryo2struct.refinement.geometry import dihedrals
+from cryo2struct.refinement.geometry import bond_angles, dihedrals
 from cryo2struct.refinement.neighbours import Neighbours
 from cryo2struct.refinement.target import Target
 from cryo2struct.refinement.topology import OMEGA_SD, PLANE_SD, VOLUME_SD, Topology
@@ -22,6 +23,9 @@ SKIN = 1.0
 """The list of neighbours holds while no atom moves by more than half of this, angstrom."""
 
 WIDEST_CONTACT = 3.4
+
+STRAIGHT = np.radians(150)
+"""Torsions about bonds that make a larger angle than this wait for the next round."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,18 @@ class Energy:
         self.topology, self.neighbours, self.target, self.weights = topology, neighbours, target, weights
 
     def prepare(self, xyz: FloatArray) -> None:
-        """Renew what depends on where the atoms are: neighbours, rotamers, and the scale of the model's density."""
+        """Renew what depends on where the atoms are: neighbours, torsions and the scale of the model's density."""
         self.pairs = self.neighbours.near(xyz, self.target.reach + SKIN)
         self._free, self._least = self.neighbours.repelling(self.neighbours.near(xyz, WIDEST_CONTACT + SKIN))
-        self._chi_ideal, self._chi_weight = nearest_rotamers(xyz, self.topology)
+        t = self.topology
+        ideal, weight = nearest_rotamers(xyz, t)
+        omega, chi, phi_psi = bent(xyz, t.omega), bent(xyz, t.chi), bent(xyz, t.phi_psi)
+        self._torsions = np.concatenate([t.omega[omega], t.chi[chi]])
+        self._torsion_ideal = np.concatenate([t.omega_ideal[omega], ideal[chi]])
+        omega_weight = np.full(int(omega.sum()), 2 * np.radians(OMEGA_SD) ** -2)
+        self._torsion_weight = np.concatenate([omega_weight, self.weights.rotamer * weight[chi]])
+        self._period = np.ones(len(self._torsions))
+        self._phi_psi, self._phi_psi_class = t.phi_psi[phi_psi], t.phi_psi_class[phi_psi]
         self.target.set_scale(xyz, self.pairs)
 
     def __call__(self, xyz: FloatArray) -> tuple[float, FloatArray]:
@@ -69,9 +81,9 @@ class Energy:
         gradient = np.zeros_like(xyz)
         energy = restraints(xyz, t, gradient)
         energy += kernels.repulsion(xyz, self._free, self._least, w.repulsion, gradient)
-        energy += kernels.ramachandran(xyz, t.phi_psi, t.phi_psi_class, potential(), w.ramachandran, gradient)
-        ones = np.ones(len(t.chi))
-        energy += kernels.torsions(xyz, t.chi, self._chi_ideal, ones, w.rotamer * self._chi_weight, gradient)
+        energy += kernels.ramachandran(xyz, self._phi_psi, self._phi_psi_class, potential(), w.ramachandran, gradient)
+        ideal, weight = self._torsion_ideal, self._torsion_weight
+        energy += kernels.torsions(xyz, self._torsions, ideal, self._period, weight, gradient)
         energy += self.target(xyz, self.pairs, w.density, gradient)
         gradient[~t.moving] = 0
         return float(energy), gradient
@@ -90,16 +102,20 @@ class Energy:
 
 
 def restraints(xyz: FloatArray, topology: Topology, gradient: FloatArray) -> float:
-    """Energy of bonds, angles, planes, chiral centres and omega; the gradient is added."""
+    """Energy of bonds, angles, planes and chiral centres; the gradient is added."""
     t = topology
     energy = kernels.bonds(xyz, t.bonds, t.bond_ideal, t.bond_weight, gradient)
     energy += kernels.angles(xyz, t.angles, t.angle_ideal, t.angle_weight, gradient)
     energy += kernels.planes(xyz, t.plane_atoms, t.plane_starts, PLANE_SD**-2, gradient)
     volume_weight = np.full(len(t.volumes), VOLUME_SD**-2)
     energy += kernels.volumes(xyz, t.volumes, t.volume_ideal, volume_weight, gradient)
-    omega_weight = np.full(len(t.omega), 2 * np.radians(OMEGA_SD) ** -2)
-    energy += kernels.torsions(xyz, t.omega, t.omega_ideal, np.ones(len(t.omega)), omega_weight, gradient)
     return float(energy)
+
+
+def bent(xyz: FloatArray, chains: IntArray) -> NDArray[np.bool_]:
+    """Which chains of atoms (M, K) have no three in line: where they do, dihedral angles jump."""
+    angles = [bond_angles(xyz, chains[:, start : start + 3]) for start in range(chains.shape[1] - 2)]
+    return np.asarray((np.stack(angles) < STRAIGHT).all(axis=0))
 
 
 @cache
