@@ -71,7 +71,7 @@ def table(pack: StructurePack) -> FloatArray:
 
 def main() -> None:
     """Command line: the pack's path."""
-    found = table(StructurePack(sys.argv[1])).astype(np.float16)
+    found = table(StructurePack(sys.argv[1])).astype(np.float32)
     with atomic_path(DATA) as path, path.open("wb") as file:
         np.save(file, found)
 

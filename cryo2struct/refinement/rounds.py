@@ -24,7 +24,7 @@ WIDTH = 0.22
 """Standard deviation of the atoms' Gaussians as a share of the resolution."""
 
 DENSITY = 12.0
-"""Weight of the map where the model explains half of it."""
+"""Weight of a map at 3 angstrom where the model explains half of it; a map holds 1 / resolution^3 data per volume."""
 
 MOST_EXPLAINED = 0.85
 """The weight rises no more with the share of the map that is explained."""
@@ -112,7 +112,8 @@ def refine(structure: gemmi.Structure, density: DensityMap, resolution: float, m
     part = crop(density, start)
     target = Target(part, charge, WIDTH * resolution)
     kept = replace(kept, correlation_before=_correlation(target, neighbours, start))
-    xyz, flipped = _move(start, Energy(restraints, neighbours, target, Weights()))
+    energy = Energy(restraints, neighbours, target, Weights())
+    xyz, flipped = _move(start, energy, DENSITY * (3 / resolution) ** 3)
     if not np.isfinite(xyz).all():
         return replace(kept, note="refinement: diverged; the model is kept as it was")
     after, correlation = geometry(xyz, restraints, neighbours), _correlation(target, neighbours, xyz)
@@ -125,12 +126,12 @@ def refine(structure: gemmi.Structure, density: DensityMap, resolution: float, m
     return replace(kept, structure=moved, refined=True, flipped=flipped, after=after)
 
 
-def _move(xyz: FloatArray, energy: Energy) -> tuple[FloatArray, int]:
+def _move(xyz: FloatArray, energy: Energy, density: float) -> tuple[FloatArray, int]:
     """Coordinates (A, 3) after all rounds, not finite where they diverged, and the number of peptides turned.
 
-    The weight of the map follows the ratio of what the model explains of it to what it does not: that is its error.
+    The weight of the map is `density` times the ratio of what the model explains of it to the rest, its error.
     """
-    flipped, density = 0, DENSITY
+    flipped = 0
     for number in range(ROUNDS):
         explained = min(max(_correlation(energy.target, energy.neighbours, xyz), 0) ** 2, MOST_EXPLAINED)
         energy.weights = replace(energy.weights, density=density * explained / (1 - explained))
@@ -154,7 +155,7 @@ def _correlation(target: Target, neighbours: Neighbours, xyz: FloatArray) -> flo
 def _worse(model: RefinedModel, after: Geometry) -> str | None:
     """What is wrong with a refined model, None where nothing is; `model` has the correlations and the old geometry."""
     old, new = model.correlation_before or 0.0, model.correlation_after or 0.0
-    if new < old:
+    if not new >= old:
         return f"the map's correlation fell from {old:.3f} to {new:.3f}"
     if after.bond_rmsd > max(WORST_BONDS, model.before.bond_rmsd):
         return f"bonds are {after.bond_rmsd:.3f} A off after it"

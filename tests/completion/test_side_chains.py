@@ -102,7 +102,9 @@ def test_proline_rings_close_best_where_prolines_are():
     rotamers = np.array([rotamer.chi for rotamer in proline.rotamers[:2]])
     straight = np.array([[180.0, 180.0]])
     closed, opened = (
-        ring_energy(proline, np.repeat(backbone, len(chi), axis=0), build(proline, np.repeat(backbone, len(chi), 0), chi))
+        ring_energy(
+            proline, np.repeat(backbone, len(chi), axis=0), build(proline, np.repeat(backbone, len(chi), 0), chi)
+        )
         for chi in (rotamers, straight)
     )
     assert closed.max() < 30 < 200 < opened.min()

@@ -5,6 +5,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from cryo2struct.density.simulate import box_around, simulate
 from cryo2struct.errors import InputError, UsageError
@@ -300,3 +301,21 @@ def test_atoms_in_line_do_not_stop_the_refinement(truth, disturbed, density):
     assert result.refined
     assert result.after.angle_rmsd < 2
     assert rms(coordinates(result.structure), coordinates(truth)) < 0.3
+
+
+def test_other_half_map_is_fitted_better_too(disturbed, density):
+    rng, sd = np.random.default_rng(4), density.values.std()
+    halves = []
+    for _ in range(2):
+        noise = scipy.ndimage.gaussian_filter(rng.normal(size=density.values.shape), RESOLUTION / 4)
+        values = density.values + 0.5 * sd * noise / noise.std()
+        halves.append(DensityMap(values.astype(np.float32), density.frame))
+    result = refine(disturbed, halves[0], RESOLUTION)
+    found, start = topology(disturbed), coordinates(disturbed)
+    target = Target(crop(halves[1], start), charges(found.elements), 0.22 * RESOLUTION)
+    before, after = (
+        target.correlation(xyz, neighbours_of(found).near(xyz, target.reach))
+        for xyz in (start, coordinates(result.structure))
+    )
+    assert result.refined
+    assert after > before + 0.01
