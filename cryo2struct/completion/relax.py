@@ -39,6 +39,7 @@ BAND = 3 * 3 + 3
 
 STEPS = 40
 DAMPING = 10.0  # of the first step, 1 / angstrom^2
+LEAST_DAMPING = 1e-4  # keeps the equations of atoms in line from being singular
 
 
 def relax(xyz: FloatArray, seen: FloatArray, weight: FloatArray, linked: NDArray[np.bool_]) -> FloatArray:
@@ -72,7 +73,7 @@ def relax(xyz: FloatArray, seen: FloatArray, weight: FloatArray, linked: NDArray
             damping *= 4
             continue
         converged = value - new < 1e-6 * value
-        points, value, damping = trial, new, damping / 4
+        points, value, damping = trial, new, max(damping / 4, LEAST_DAMPING)
         if converged:
             break
     return np.asarray(points.reshape(xyz.shape))
