@@ -19,9 +19,9 @@ from cryo2struct.completion.geometry import (
     unit,
 )
 from cryo2struct.completion.planes import FLOOR, STATES, choose_planes
-from cryo2struct.completion.ramachandran import log_odds_of_first_psi, log_odds_of_phi, log_odds_of_psi
 from cryo2struct.completion.relax import relax
 from cryo2struct.objects import Backbone, FloatArray, Prediction, Sequences, Trace
+from cryo2struct.ramachandran import log_odds_of_first_psi, log_odds_of_phi, log_odds_of_psi
 
 LONGEST_LINK = 5.3
 """A longer step from C-alpha to C-alpha is left open: closing it to 3.8 A moves each by more than 0.75 A."""

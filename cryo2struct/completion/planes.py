@@ -11,8 +11,8 @@ import numpy as np
 
 from cryo2struct.completion.evidence import C, Evidence, N
 from cryo2struct.completion.geometry import N_CA_C, perpendicular, trans_plane, unit
-from cryo2struct.completion.ramachandran import log_odds
 from cryo2struct.objects import FloatArray, IntArray
+from cryo2struct.ramachandran import log_odds
 
 STATES = 36
 """Turns of a plane, in steps of 10 degrees."""
