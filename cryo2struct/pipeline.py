@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from cryo2struct import preflight
 from cryo2struct.completion import complete, place_side_chains
 from cryo2struct.density.resample import VOXEL, mirrored, resample
-from cryo2struct.errors import NoCandidatesError
+from cryo2struct.errors import NoCandidatesError, OutputError
+from cryo2struct.handover import write_handover
 from cryo2struct.io.candidates import write_candidates
 from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import chain_names, model_from_trace, write_confidence, write_mmcif, write_pdb
@@ -22,6 +23,7 @@ from cryo2struct.io.run_folder import MIRRORED_MAP
 from cryo2struct.io.views import view_script, write_prediction_maps
 from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Prediction, Sequences, Trace
 from cryo2struct.record import Recorder, save_record
+from cryo2struct.refinement import refine
 from cryo2struct.settings import Settings, data_path
 from cryo2struct.tracing import copies_built, doubt, trace
 from cryo2struct.tracing.handedness import handedness
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
     from cryo2struct.networks.classifier import Classifier
     from cryo2struct.prediction.sequence import ReadSequences
+
+
+HANDOVER = "handover"
+"""Folder, in that of a run, for refinement programs."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class BuildResult:
     trace : Trace
         As decoded; the C-alphas of `model` moved a little from there.
     backbone : Backbone
-        One row per row of `trace`.
+        One row per row of `trace`, before side chains and refinement.
     candidates : Candidates
     prediction : Prediction
     mirrored : the model belongs to the map flipped along x
@@ -151,6 +157,8 @@ def build(
     with record.step("side chains"):
         original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
         model = _with_side_chains(model, original, coverage, record)
+    with record.step("refine"):
+        model = _refined(model, original, settings, record)
     built = sum(chain["built"] for chain in coverage.values())
     residues = sum(chain["residues"] for chain in coverage.values())
     record.counts["residues_built"] = built
@@ -169,6 +177,35 @@ def _with_side_chains(
         record.warn(note)
     record.counts["residues_with_side_chain"] = completed.residues
     return replace(model, structure=completed.structure)
+
+
+def _refined(model: Model, density: DensityMap, settings: Settings, record: Recorder) -> Model:
+    """The model refined against the original map; what changed is recorded, and why it was kept as it was."""
+    refined = refine(model.structure, density, record.counts["resolution"], settings.refinement.mode)
+    if refined.note is not None:
+        record.warn(refined.note)
+    record.counts["refinement"] = {
+        "mode": settings.refinement.mode,
+        "refined": refined.refined,
+        "peptides_flipped": refined.flipped,
+        "map_correlation": [refined.correlation_before, refined.correlation_after],
+    }
+    return replace(model, structure=refined.structure)
+
+
+def _hand_over(folder: Path, result: BuildResult, density: DensityMap, sequences: Sequences, title: str) -> list[str]:
+    """Write the folder for refinement programs; names of its files. Faults of the model are warnings."""
+    path = folder / HANDOVER
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as fault:
+        raise OutputError(f"{path}: cannot be made ({fault.strerror}); choose another folder") from fault
+    made = write_handover(path, result.model, sequences, density, result.record.counts["resolution"], title=title)
+    for fault_line in made.faults:
+        result.record.warn(f"handover is not written: {fault_line}")
+    if made.pdb_missing is not None:
+        result.record.warn(f"handover: {made.pdb_missing}")
+    return [f"{HANDOVER}/{name}" for name in made.files]
 
 
 def _read_sequences(sequences: Sequences, settings: Settings, record: Recorder) -> ReadSequences | None:
@@ -198,6 +235,7 @@ def save_run(
     inputs: dict[str, Path],
     *,
     maps: bool = False,
+    handover: bool = True,
     later: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write everything that a run leaves in its folder; run.json last, with the names of all files.
@@ -209,6 +247,7 @@ def save_run(
     density, sequences, settings : what the model was built from
     inputs : name to path, for the record
     maps : write the prediction as maps as well
+    handover : write the folder for refinement programs as well
     later : names of files that are written after these
 
     Returns
@@ -240,6 +279,9 @@ def save_run(
         files.append(shown)
         record.say(f"mirrored: the model belongs to {folder / shown}")
     write_text(folder / "view.cxc", view_script(shown, seen))
+    if handover:
+        original = mirrored(density, density.frame) if result.mirrored else density
+        files += _hand_over(folder, result, original, sequences, title)
     files += [*seen, *later]
     return save_record(folder, record, settings, inputs, files, coverage=result.coverage)
 

@@ -198,6 +198,14 @@ class TracingSettings(_Group):
     )
 
 
+class RefinementSettings(_Group):
+    """Whether the model is refined against the map."""
+
+    mode: Literal["none", "backbone", "full"] = Field(
+        description="what the map draws: nothing, the backbone, all atoms"
+    )
+
+
 class Settings(_Group):
     """All settings of `build`."""
 
@@ -207,6 +215,7 @@ class Settings(_Group):
     residues: ResidueSettings
     sequence: SequenceSettings
     tracing: TracingSettings
+    refinement: RefinementSettings
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores when absent")
     seed: int = Field(0, ge=0)

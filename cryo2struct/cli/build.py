@@ -42,6 +42,10 @@ def build(
         Path | None, typer.Option(metavar="PATH|download", help="File of the ESM-2 model, .pt, or: fetch fair-esm's.")
     ] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Leave the predictions as maps, as classify --maps.")] = False,
+    refine: Annotated[
+        str | None, typer.Option(metavar="none|backbone|full", help="Refine against the map: all atoms, or less.")
+    ] = None,
+    handover: Annotated[bool, typer.Option(help="Write handover/, what refinement programs take.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html, see the command report.")] = True,
     force: Annotated[bool, typer.Option(help="Replace an earlier run in the output folder.")] = False,
     job: Annotated[
@@ -66,8 +70,10 @@ def build(
             seed=seed,
             sequence__features=sequence_features,
             sequence__esm_weights=esm_weights,
+            refinement__mode=refine,
         )
-        run(map_file, fasta, folder, settings, common.parse_copies(copies), mask, force, console, control, maps, report)
+        given = common.parse_copies(copies)
+        run(map_file, fasta, folder, settings, given, mask, force, console, control, maps, handover, report)
     print(folder / "model.cif")
 
 
@@ -90,6 +96,7 @@ def run(
     console: common.Console,
     control: relion.JobControl,
     maps: bool = False,
+    handover: bool = True,
     report: bool = True,
 ) -> None:
     """Check the inputs, build, and write the output folder; an earlier run stays as it was when something fails."""
@@ -124,7 +131,7 @@ def run(
         raise
     prepare_folder(folder, force, inputs.values())
     later = [REPORT_FILE] if report else []
-    pipeline.save_run(folder, result, density, sequences, settings, inputs, maps=maps, later=later)
+    pipeline.save_run(folder, result, density, sequences, settings, inputs, maps=maps, handover=handover, later=later)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")
     if report:
         finished = read_run(folder)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 from cryo2struct.errors import OutputError
 
 RUN_FILE = "run.json"
+PLAIN_NAME = re.compile(r"(?!\.\.?$)[^/\\\0]+(/(?!\.\.?$)[^/\\\0]+)?")  # a file of the folder, or of one in it
 
 StrPath = str | os.PathLike[str]
 
@@ -153,6 +155,9 @@ def prepare_folder(path: StrPath, force: bool, inputs: Iterable[StrPath] = ()) -
         folder.mkdir(parents=True, exist_ok=True)
         for name in earlier:
             name.unlink()
+        for below in {name.parent for name in earlier} - {folder}:
+            if not any(below.iterdir()):
+                below.rmdir()
     except OSError as fault:
         raise OutputError(f"{folder}: cannot be used ({fault.strerror or fault}); choose another folder") from fault
     return folder
@@ -171,6 +176,6 @@ def _earlier_files(folder: Path) -> list[Path]:
     if not isinstance(names, list):
         raise OutputError(f'{record}: lists no "files" of an earlier run; choose another folder')
     for name in names:
-        if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or os.sep in name or "\0" in name:
+        if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name) or ".." in name.split("/"):
             raise OutputError(f'{record}: "files" names {name!r}, no plain file name; choose another folder')
     return [folder / name for name in dict.fromkeys([*names, RUN_FILE])]

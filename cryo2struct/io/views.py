@@ -57,7 +57,8 @@ def view_script(map_file: str, maps: list[str]) -> str:
         "open model.cif",
         "color bfactor #2 palette alphafold",
         "show #2 atoms",
-        "style #2 ball",
+        "style #2 stick",
+        "cartoon #2",
         "volume #1 style mesh",
     ]
     for number, name in enumerate(maps, 3):
