@@ -60,8 +60,14 @@ def read_structure(path: str | os.PathLike[str]) -> gemmi.Structure:
 
 
 def holds_confidence(path: str | os.PathLike[str]) -> bool:
-    """Whether an mmCIF file says that it is a computed model with confidences, which viewers read from the B column."""
-    return b"_ma_qa_metric_local." in read_bytes(path)
+    """Whether the B column of a file has the confidences of a computed model, as its ModelCIF metric has them."""
+    content = read_bytes(path)
+    if b"_ma_qa_metric_local." not in content:
+        return False
+    block = gemmi.cif.read_string(content.decode("utf-8-sig", errors="replace")).sole_block()
+    told = [float(row[0]) for row in block.find("_ma_qa_metric_local.", ["metric_value"])]
+    column = [residue[0].b_iso for chain in read_structure(path)[0] for residue in chain]
+    return len(told) == len(column) and bool(np.allclose(told, column, atol=0.02))
 
 
 def chain_names(trace: Trace, sequences: Sequences) -> dict[tuple[int, int], str]:

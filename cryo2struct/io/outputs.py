@@ -16,7 +16,7 @@ from pathlib import Path
 from cryo2struct.errors import OutputError
 
 RUN_FILE = "run.json"
-PLAIN_NAME = re.compile(r"(?!\.\.?$)[^/\\\0]+(/(?!\.\.?$)[^/\\\0]+)?")  # a file of the folder, or of one in it
+PLAIN_NAME = re.compile(r"(?!\.\.?(/|$))[^/\\\0]+(/(?!\.\.?$)[^/\\\0]+)?")  # a file of the folder, or of one in it
 
 StrPath = str | os.PathLike[str]
 
@@ -176,6 +176,6 @@ def _earlier_files(folder: Path) -> list[Path]:
     if not isinstance(names, list):
         raise OutputError(f'{record}: lists no "files" of an earlier run; choose another folder')
     for name in names:
-        if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name) or ".." in name.split("/"):
-            raise OutputError(f'{record}: "files" names {name!r}, no plain file name; choose another folder')
+        if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name) or (folder / name).parent.is_symlink():
+            raise OutputError(f'{record}: "files" names {name!r}, no file of this folder; choose another folder')
     return [folder / name for name in dict.fromkeys([*names, RUN_FILE])]

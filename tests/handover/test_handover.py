@@ -17,7 +17,7 @@ from cryo2struct.handover.checks import find_faults
 from cryo2struct.handover.displacement import residue_b_factors
 from cryo2struct.handover.folder import unbuilt_table, with_main_chain
 from cryo2struct.handover.placing import on_whole_steps
-from cryo2struct.io.models import read_structure
+from cryo2struct.io.models import holds_confidence, read_structure
 from cryo2struct.objects import DensityMap, Entity, GridFrame, Model, Sequences
 
 REFERENCE = Path(__file__).parents[2] / "examples" / "emd_6272" / "reference.cif"
@@ -226,3 +226,10 @@ def test_a_model_without_main_chain_is_a_fault(case, tmp_path):
             residue.remove_atom(name, "\0")
     made = write_handover(tmp_path, Model(structure, model.confidence), sequences, density, 3.0, title="A model")
     assert made.faults == ["no residue has a main chain"]
+
+
+def test_only_the_viewers_model_has_confidence_in_its_b_column(folder):
+    path, _ = folder
+    assert holds_confidence(path / "model.cif")
+    assert not holds_confidence(path / "model_for_refinement.cif")
+    assert not holds_confidence(path / "model_for_refinement.pdb")

@@ -106,14 +106,27 @@ def test_force_removes_what_the_earlier_run_lists_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside.txt", "/etc/passwd", "handover/model.cif", "..", ".", "", 7, None, "a\0b"]
+    "name", ["../outside.txt", "/etc/passwd", "a/../b", "a/b/c", "a/..", "link/b", "..", ".", "", 7, None, "a\0b"]
 )
 def test_names_outside_the_folder_are_refused_before_anything_is_removed(tmp_path, name):
     earlier_run(tmp_path, ["model.cif", name])
+    (tmp_path / "link").symlink_to(tmp_path.parent)
     with pytest.raises(OutputError) as error:
         prepare_folder(tmp_path, force=True)
-    assert "no plain file name" in refusal(error)
+    assert "no file of this folder" in refusal(error)
     assert (tmp_path / "model.cif").exists()
+
+
+def test_a_folder_of_the_earlier_run_goes_when_nothing_else_is_in_it(tmp_path):
+    earlier_run(tmp_path, ["model.cif", "handover/model.cif"])
+    (tmp_path / "handover" / "mine.txt").write_text("mine")
+    prepare_folder(tmp_path, force=True)
+    assert names(tmp_path / "handover") == ["mine.txt"]
+    (tmp_path / "handover" / "mine.txt").unlink()
+    (tmp_path / "handover" / "model.cif").write_text("again")
+    (tmp_path / "run.json").write_text('{"files": ["handover/model.cif"]}')
+    prepare_folder(tmp_path, force=True)
+    assert names(tmp_path) == ["notes.txt", "trace.npz"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"files": "model.cif"}', '{"files": null}'])
