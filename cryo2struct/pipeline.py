@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from cryo2struct import preflight
 from cryo2struct.completion import complete, place_side_chains
 from cryo2struct.density.resample import VOXEL, mirrored, resample
-from cryo2struct.errors import NoCandidatesError, OutputError
-from cryo2struct.handover import write_handover
+from cryo2struct.errors import InputError, NoCandidatesError
+from cryo2struct.handover import FOLDER, write_handover
 from cryo2struct.io.candidates import write_candidates
 from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import chain_names, model_from_trace, write_confidence, write_mmcif, write_pdb
-from cryo2struct.io.outputs import write_text
+from cryo2struct.io.outputs import make_folder, write_text
 from cryo2struct.io.run_folder import MIRRORED_MAP
 from cryo2struct.io.views import view_script, write_prediction_maps
 from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Prediction, Sequences, Trace
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from cryo2struct.prediction.sequence import ReadSequences
 
 
-HANDOVER = "handover"
-"""Folder, in that of a run, for refinement programs."""
-
-
 @dataclass(frozen=True)
 class Found:
     """What the networks found.
@@ -48,11 +44,13 @@ class Found:
     prediction : Prediction
     candidates : Candidates
     mirrored : the map was flipped along x, about the middle of its box; both are in the frame of the flipped map
+    resolution : of the map, angstrom, given or estimated
     """
 
     prediction: Prediction
     candidates: Candidates
     mirrored: bool
+    resolution: float
 
 
 @dataclass(frozen=True)
@@ -156,9 +154,9 @@ def build(
         coverage = _coverage(traced, sequences)
     with record.step("side chains"):
         original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
-        model = _with_side_chains(model, original, coverage, record)
+        model = _with_side_chains(model, original, found.resolution, coverage, record)
     with record.step("refine"):
-        model = _refined(model, original, settings, record)
+        model = _refined(model, original, found.resolution, settings, record)
     built = sum(chain["built"] for chain in coverage.values())
     residues = sum(chain["residues"] for chain in coverage.values())
     record.counts["residues_built"] = built
@@ -168,20 +166,25 @@ def build(
 
 
 def _with_side_chains(
-    model: Model, density: DensityMap, coverage: dict[str, dict[str, int]], record: Recorder
+    model: Model, density: DensityMap, resolution: float, coverage: dict[str, dict[str, int]], record: Recorder
 ) -> Model:
     """A model with side chains placed in the original map; how many is recorded, and what could not be done."""
     last = {(name, chain["residues"]) for name, chain in coverage.items()}
-    completed = place_side_chains(model.structure, density, record.counts["resolution"], last)
+    completed = place_side_chains(model.structure, density, resolution, last)
     for note in completed.notes:
         record.warn(note)
     record.counts["residues_with_side_chain"] = completed.residues
     return replace(model, structure=completed.structure)
 
 
-def _refined(model: Model, density: DensityMap, settings: Settings, record: Recorder) -> Model:
+def _refined(model: Model, density: DensityMap, resolution: float, settings: Settings, record: Recorder) -> Model:
     """The model refined against the original map; what changed is recorded, and why it was kept as it was."""
-    refined = refine(model.structure, density, record.counts["resolution"], settings.refinement.mode)
+    try:
+        refined = refine(model.structure, density, resolution, settings.refinement.mode)
+    except InputError as fault:  # what was built without it is not lost
+        record.warn(f"refinement: {fault}; the model is kept as it was")
+        record.counts["refinement"] = {"mode": settings.refinement.mode, "refined": False}
+        return model
     if refined.note is not None:
         record.warn(refined.note)
     record.counts["refinement"] = {
@@ -195,17 +198,14 @@ def _refined(model: Model, density: DensityMap, settings: Settings, record: Reco
 
 def _hand_over(folder: Path, result: BuildResult, density: DensityMap, sequences: Sequences, title: str) -> list[str]:
     """Write the folder for refinement programs; names of its files. Faults of the model are warnings."""
-    path = folder / HANDOVER
-    try:
-        path.mkdir(exist_ok=True)
-    except OSError as fault:
-        raise OutputError(f"{path}: cannot be made ({fault.strerror}); choose another folder") from fault
+    path = folder / FOLDER
+    make_folder(path)
     made = write_handover(path, result.model, sequences, density, result.record.counts["resolution"], title=title)
     for fault_line in made.faults:
         result.record.warn(f"handover is not written: {fault_line}")
     if made.pdb_missing is not None:
         result.record.warn(f"handover: {made.pdb_missing}")
-    return [f"{HANDOVER}/{name}" for name in made.files]
+    return [f"{FOLDER}/{name}" for name in made.files]
 
 
 def _read_sequences(sequences: Sequences, settings: Settings, record: Recorder) -> ReadSequences | None:
@@ -341,7 +341,7 @@ def predict_and_pick(
     if len(candidates) == 0:
         raise _no_candidates(prediction.atoms[:, 1], record)
     record.say(f"{len(candidates)} C-alpha candidates")
-    return Found(prediction, candidates, mirror)
+    return Found(prediction, candidates, mirror, record.counts["resolution"])
 
 
 def _predict(

@@ -48,7 +48,7 @@ def test_files_of_a_run(example, tmp_path):
     density, sequences, result = example
     inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
     content = save_run(tmp_path, result, density, sequences, load_settings(), inputs)
-    written = {path.name for path in tmp_path.iterdir()}
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert written | {"run.log"} == set(content["files"])
     assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(content))
     assert [warning for warning in content["warnings"] if "1 built; --copies emd_6272_VP6=M" in warning]
@@ -95,7 +95,7 @@ def test_maps_and_the_mirrored_map_are_left(example, tmp_path):
     inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
     result.record.counts["weights"] = []
     content = save_run(tmp_path, replace(result, mirrored=True), density, sequences, load_settings(), inputs, maps=True)
-    written = {path.name for path in tmp_path.iterdir()}
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert written | {"run.log"} == set(content["files"])
     assert written > {"ca.mrc", "confidence.mrc", "map_mirrored.mrc"}
     flipped, _ = cryo2struct.read_map(tmp_path / "map_mirrored.mrc")

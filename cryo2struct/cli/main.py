@@ -18,6 +18,7 @@ from cryo2struct.cli import (
     evaluate_classifier,
     evaluate_set,
     fsc,
+    handover,
     report,
     simulate,
     trace,
@@ -41,6 +42,7 @@ app.command()(evaluate_set.evaluate_set)
 app.command()(evaluate_classifier.evaluate_classifier)
 app.command()(fsc.fsc)
 app.command()(report.report)
+app.command()(handover.handover)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(doctor.doctor)

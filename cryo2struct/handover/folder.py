@@ -21,6 +21,9 @@ from cryo2struct.io.models import write_mmcif, write_pdb
 from cryo2struct.io.outputs import write_text
 from cryo2struct.objects import DensityMap, FloatArray, Model, Sequences
 
+FOLDER = "handover"
+"""Name of the folder, in that of a run."""
+
 CONTOUR = 0.4  # of the median density at the C-alphas
 
 

@@ -44,7 +44,9 @@ def test_demo_and_force(tmp_path):
     assert "found %" in done.stdout
     folder = tmp_path / "emd_6272_cryo2struct"
     record = json.loads((folder / "run.json").read_text())
-    assert {path.name for path in folder.iterdir()} == set(record["files"])
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert written == set(record["files"])
+    assert "handover/model_for_refinement.cif" in written
     assert "residues built" in (folder / "run.log").read_text()
     (folder / "mine.txt").write_text("not to be lost")
     assert "not empty" in refused(run("build", MAP, FASTA, "-o", folder, cwd=tmp_path), 4)

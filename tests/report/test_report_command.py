@@ -25,7 +25,8 @@ def test_the_page_is_written_listed_and_written_again(folder, capsys):
     page = folder / "report.html"
     assert capsys.readouterr().out == f"{page}\n"
     record = json.loads((folder / "run.json").read_text())
-    assert {path.name for path in folder.iterdir()} | {"run.log"} == set(record["files"])
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert written | {"run.log"} == set(record["files"])
     assert "scores" not in ids(page)
     first = page.read_text()
     page.write_text("damaged")

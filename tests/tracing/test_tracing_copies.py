@@ -137,7 +137,7 @@ def test_sequence_longer_than_the_candidates(copies, monkeypatch):
     nothing = Prediction(
         density.frame, np.zeros((1, 3), int), np.eye(1, 4, dtype=np.float16), np.empty((0, 3), int), {}
     )
-    found = pipeline.Found(nothing, part, mirrored=False)
+    found = pipeline.Found(nothing, part, mirrored=False, resolution=3.0)
     monkeypatch.setattr(pipeline, "predict_and_pick", lambda *_, **__: found)
     record = Recorder()
     result = pipeline.build(density, sequences, load_settings(), record=record)
@@ -146,3 +146,6 @@ def test_sequence_longer_than_the_candidates(copies, monkeypatch):
     assert (result.trace.candidate[placed] == result.trace.position[placed]).mean() > 0.9
     assert result.coverage == {"A": {"built": len(result.trace), "residues": length}}
     assert any("number of copies unknown, 1 built" in line for line in record.warnings) == (copies is None)
+    # The atoms are not in this map: they stay where they were built, and that is said.
+    assert any("refinement: map: does not cover the model" in line for line in record.warnings)
+    assert record.counts["refinement"]["refined"] is False
