@@ -17,6 +17,7 @@ import torch
 
 import cryo2struct
 from cryo2struct.io.candidates import read_candidates
+from cryo2struct.io.maps import read_map
 from cryo2struct.networks.classifier import CELL_HEADS, Classifier, ClassifierConfig
 from cryo2struct.objects import DensityMap, GridFrame
 from cryo2struct.prediction import inference
@@ -97,7 +98,8 @@ def test_nothing_can_be_written_but_the_output(tmp_path):
 
 def complete(folder) -> set[str]:
     """Names of the files in a folder, each of which can be read to its end; those under way are hidden."""
-    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.exists() else set()
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    names = {str(path.relative_to(folder)) for path in files}
     for name in names:
         path = folder / name
         if path.suffix == ".cif":
@@ -107,6 +109,8 @@ def complete(folder) -> set[str]:
             assert path.read_text().rstrip().endswith("END")
         elif path.suffix == ".npz":
             assert len(read_candidates(path)) > 0
+        elif path.suffix == ".mrc":
+            assert read_map(path)[0].values.size > 0
         elif path.suffix == ".json":
             assert names >= set(json.loads(path.read_text())["files"]) - {"run.log"}
         else:

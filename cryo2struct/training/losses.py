@@ -28,7 +28,9 @@ def classifier_losses(heads: dict[str, Tensor], batch: CropBatch) -> dict[str, T
     ss = functional.cross_entropy(at_ca("ss"), batch.ss, reduction="sum") / residues
     filled = batch.filled > 0
     logit = heads["nonprotein"][:, 0].float()[filled]
-    nonprotein = functional.binary_cross_entropy_with_logits(logit, (batch.filled[filled] == 2).float())
+    other = (batch.filled[filled] == 2).float()
+    # a crop of noise alone has no filled cell
+    nonprotein = functional.binary_cross_entropy_with_logits(logit, other, reduction="sum") / filled.sum().clamp_min(1)
     offset = functional.smooth_l1_loss(at_ca("offset"), batch.offset, beta=0.3, reduction="sum") / residues
     directions = []
     for name, target in (("next", batch.next), ("prev", batch.prev)):

@@ -11,6 +11,7 @@ from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.training import crops
 from cryo2struct.training.crops import CropStream, simulate
 from cryo2struct.training.labels import BOX, CROP, MARGIN, random_rotation
+from cryo2struct.training.losses import classifier_losses
 
 PACK = Path(__file__).parents[1] / "data" / "small_pack.npz"
 PLAIN = {
@@ -48,6 +49,16 @@ def test_structureless_crop_is_noise_of_the_same_power_without_labels(pack):
     # Noise of one seed is another noise of another.
     other = crops.simulate(one_crop(pack, seed=1, structureless=True, noise=1.0))[0, 0].numpy()
     assert abs(np.corrcoef(b.ravel(), other.ravel())[0, 1]) < 0.1
+
+
+def test_losses_of_noise_alone_are_numbers(pack):
+    """A batch without any structure teaches what is empty, and nothing else."""
+    batch = one_crop(pack, structureless=True, noise=1.0)
+    shapes = {"aa": 20, "ss": 3, "nonprotein": 1, "offset": 3, "next": 3, "prev": 3}
+    heads = {name: torch.zeros(1, channels, 24, 24, 24) for name, channels in shapes.items()}
+    losses = classifier_losses({"atoms": torch.zeros(1, 4, 48, 48, 48), **heads}, batch)
+    assert losses.pop("atoms") > 0
+    assert all(float(value) == 0 for value in losses.values())
 
 
 def test_shares_of_nucleic_and_structureless_crops(pack):
