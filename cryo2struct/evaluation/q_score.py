@@ -13,9 +13,9 @@ from functools import cache
 import gemmi
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
+from cryo2struct.density.sampling import values_at
 from cryo2struct.evaluation.atoms import AtomClass, class_of, residues_of
 from cryo2struct.evaluation.ca import ResidueKey
 from cryo2struct.objects import DensityMap, FloatArray, IntArray
@@ -168,12 +168,17 @@ class _Chunk:
     def correlation(self, sigma: float, flat: float) -> FloatArray:
         """Q (A,); 0 where the variance of the map is `flat` or less."""
         atoms = np.arange(len(self.xyz))
-        centre = np.repeat(atoms, POINTS), np.repeat(self._values(self.xyz), POINTS), np.ones(POINTS * len(atoms))
+        at_atoms = values_at(self.density, self.xyz)
+        centre = np.repeat(atoms, POINTS), np.repeat(at_atoms, POINTS), np.ones(POINTS * len(atoms))
+            np.repeat(atoms, POINTS),
+            np.repeat(values_at(self.density, self.xyz), POINTS),
+            np.ones(POINTS * len(atoms)),
+        )
         samples: list[tuple[IntArray, FloatArray, FloatArray]] = [centre]
         for radius in RADII:
             height = float(np.exp(-(radius**2) / (2 * sigma**2)))
             for rows, directions in self._free_points(float(radius)):
-                values = self._values(self.xyz[rows] + radius * directions)
+                values = values_at(self.density, self.xyz[rows] + radius * directions)
                 samples.append((rows, values, np.full(len(rows), height)))
         rows, values, reference = (np.concatenate(part) for part in zip(*samples, strict=True))
         number = np.bincount(rows)
@@ -203,11 +208,6 @@ class _Chunk:
             if not len(pending):
                 break
         return found
-
-    def _values(self, xyz: FloatArray) -> FloatArray:
-        """The map (P,) at places (P, 3)."""
-        index = self.density.frame.to_index(xyz).T
-        return np.asarray(map_coordinates(self.density.values, index, output=np.float64, order=1, mode="constant"))
 
 
 def _free(vectors: FloatArray, limit: FloatArray, directions: FloatArray) -> NDArray[np.bool_]:
