@@ -170,10 +170,6 @@ class _Chunk:
         atoms = np.arange(len(self.xyz))
         at_atoms = values_at(self.density, self.xyz)
         centre = np.repeat(atoms, POINTS), np.repeat(at_atoms, POINTS), np.ones(POINTS * len(atoms))
-            np.repeat(atoms, POINTS),
-            np.repeat(values_at(self.density, self.xyz), POINTS),
-            np.ones(POINTS * len(atoms)),
-        )
         samples: list[tuple[IntArray, FloatArray, FloatArray]] = [centre]
         for radius in RADII:
             height = float(np.exp(-(radius**2) / (2 * sigma**2)))
