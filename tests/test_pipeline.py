@@ -17,8 +17,9 @@ from cryo2struct.density.resample import mirrored
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.io.candidates import read_candidates
 from cryo2struct.objects import DensityMap, Entity, GridFrame, Sequences
-from cryo2struct.pipeline import BuildResult, build, classify, predict_and_pick, save_run
+from cryo2struct.pipeline import BuildResult, build, classify, predict_and_pick
 from cryo2struct.record import Recorder
+from cryo2struct.saving import save_run
 from cryo2struct.settings import load_settings
 from cryo2struct.stereochemistry import amino_acids
 

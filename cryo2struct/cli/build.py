@@ -111,6 +111,7 @@ def run(
     from cryo2struct.io.sequences import read_sequences
     from cryo2struct.networks.esm2_files import weights_file
     from cryo2struct.record import Recorder, save_record
+    from cryo2struct.saving import save_run
 
     command = shlex.join(["cryo2struct", *sys.argv[1:]])
     record = Recorder(control.polled(console.say), control.polled(console.progress), command)
@@ -131,7 +132,7 @@ def run(
         raise
     prepare_folder(folder, force, inputs.values())
     later = [REPORT_FILE] if report else []
-    pipeline.save_run(folder, result, density, sequences, settings, inputs, maps=maps, handover=handover, later=later)
+    save_run(folder, result, density, sequences, settings, inputs, maps=maps, handover=handover, later=later)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")
     if report:
         finished = read_run(folder)

@@ -57,16 +57,12 @@ def evaluate(
 
     from rich.console import Console
 
-    from cryo2struct.errors import UsageError
     from cryo2struct.evaluation import evaluate as compare
-    from cryo2struct.io.models import holds_confidence
     from cryo2struct.io.outputs import refuse_inputs, write_text
 
     inputs = [path for path in (model, target, map_file, half1, half2, context, exclude, fasta) if path]
     refuse_inputs([path for path in (json_file, per_residue) if path is not None], inputs)
     with common.Console() as console:
-        if max_dist <= 0:
-            raise UsageError(f"--max-dist {max_dist}: give angstrom above 0")
         given = read_maps(map_file, half1, half2, origin, console.say)
         scored, known = read_inputs(model, target)
         scores = compare(
@@ -79,8 +75,8 @@ def evaluate(
             near_model=near_model,
             **read_filters(context, exclude),
         )
-    if given and holds_confidence(model):
-        scores["notes"].append("B factors of the model are confidences: scores against the map suffer from that")
+    if given:
+        note_confidence(scores, model)
     for table in score_tables(scores):
         Console().print(table)
     for note in scores["notes"]:
@@ -90,6 +86,14 @@ def evaluate(
         write_text(json_file, json.dumps(scores, indent=1) + "\n")
     if per_residue is not None:
         write_text(per_residue, csv_text(rows))
+
+
+def note_confidence(scores: Evaluation, model: Path) -> None:
+    """Add a note where the B column of the model's file is no B factor, with which it was compared with a map."""
+    from cryo2struct.io.models import holds_confidence
+
+    if holds_confidence(model):
+        scores["notes"].append("B factors of the model are confidences: scores against the map suffer from that")
 
 
 def read_inputs(model: Path, target: Path | None) -> tuple[Any, Any]:

@@ -48,13 +48,14 @@ def report(
 
 def score(run: FinishedRun, target: Path | None, density: DensityMap | None) -> Mapping[str, Any]:
     """All scores of the run's model against a target and a map, as far as they are given."""
+    from cryo2struct.cli.evaluate import note_confidence
     from cryo2struct.evaluation import evaluate
-    from cryo2struct.io.models import holds_confidence, read_structure
+    from cryo2struct.io.models import read_structure
 
     known = read_structure(target) if target is not None else None
     scores = evaluate(run.structure, known, density=density, resolution=run.record.counts.get("resolution"))
-    if density is not None and holds_confidence(run.folder / "model.cif"):
-        scores["notes"].append("B factors of the model are confidences: scores against the map suffer from that")
+    if density is not None:
+        note_confidence(scores, run.folder / "model.cif")
     return scores
 
 

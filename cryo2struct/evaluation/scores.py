@@ -85,10 +85,12 @@ def evaluate(
     Raises
     ------
     UsageError
-        There is a map and no resolution, or nothing to compare candidates with.
+        There is a map and no resolution, nothing to compare candidates with, or a distance is not above 0.
     InputError
         The model has no atom, or the half maps are on different grids.
     """
+    if max_dist <= 0:
+        raise UsageError(f"--max-dist {max_dist}: give angstrom above 0")
     result: Evaluation = {"notes": []}
     if isinstance(model, Candidates) and target is None and sequences is None:
         raise UsageError("TARGET: is missing; candidates can only be compared with a structure or with --fasta")

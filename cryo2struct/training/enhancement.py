@@ -10,14 +10,14 @@ from torch.nn import functional
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.networks.enhancer import Enhancer
-from cryo2struct.training.crops import CropBatch, CropStream, frequencies, simulate, splat
+from cryo2struct.training.crops import CropBatch, frequencies, simulate, splat
+from cryo2struct.training.evaluate import BATCH, validation_batches
 from cryo2struct.training.labels import BOX, CROP, MARGIN
 
 FINEST = 2.2  # A; sharper atoms would not fit between the 1 A voxels
 PROTEIN_DENSITY = 0.4  # mean of the atoms' weights per cubic angstrom inside a protein
 VISIBLE = 0.05  # density, mean of a protein 1, above which a voxel counts in the masked error
 WINDOW = 7  # voxels along the edge of the cubes that structural similarity compares
-BATCH = 4
 
 
 def target_density(batch: CropBatch) -> Tensor:
@@ -77,18 +77,8 @@ def validate_enhancer(
     figures: dict[str, float] = {}
     batches = max(1, config["validate"]["crops"] // BATCH)
     for resolution in config["validate"]["resolutions"]:
-        stream = CropStream(
-            pack,
-            pack.split("validate"),
-            batch_size=BATCH,
-            resolutions=(resolution, resolution),
-            seed=0,
-            first_batch=0,
-            simulate_here=False,
-        )
         sums: dict[str, float] = {}
-        for number in range(batches):
-            batch = stream.batch(number).to(device)
+        for batch in validation_batches(pack, config, resolution, device):
             density = simulate(batch)
             with torch.autocast(device.type, dtype=torch.bfloat16):
                 enhanced = network(density)

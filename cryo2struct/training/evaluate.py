@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.networks.classifier import Classifier
-from cryo2struct.training.crops import CropStream, simulate
+from cryo2struct.training.crops import CropBatch, CropStream, simulate
 from cryo2struct.training.losses import classifier_losses
+
+BATCH = 4
+
+
+def validation_batches(
+    pack: StructurePack, config: dict[str, Any], resolution: float, device: torch.device
+) -> Iterator[CropBatch]:
+    """Fixed batches of `BATCH` crops of the validation structures at a resolution in angstrom, about
+    `validate.crops` in all."""
+    stream = CropStream(
+        pack,
+        pack.split("validate"),
+        batch_size=BATCH,
+        resolutions=(resolution, resolution),
+        seed=0,
+        first_batch=0,
+        simulate_here=False,
+    )
+    for number in range(max(1, config["validate"]["crops"] // BATCH)):
+        yield stream.batch(number).to(device)
 
 
 @torch.inference_mode()
@@ -20,23 +41,12 @@ def validate(
 
     Returns `validate.D.NAME` for each resolution D of the configuration.
     """
-    batch_size = 4
     figures: dict[str, float] = {}
     for resolution in config["validate"]["resolutions"]:
-        stream = CropStream(
-            pack,
-            pack.split("validate"),
-            batch_size=batch_size,
-            resolutions=(resolution, resolution),
-            seed=0,
-            first_batch=0,
-            simulate_here=False,
-        )
         sums: dict[str, float] = {}
-        batches = max(1, config["validate"]["crops"] // batch_size)
+        batches = max(1, config["validate"]["crops"] // BATCH)
         right = residues = 0
-        for number in range(batches):
-            batch = stream.batch(number).to(device)
+        for batch in validation_batches(pack, config, resolution, device):
             with torch.autocast(device.type, dtype=torch.bfloat16):
                 heads = network(simulate(batch))
             for name, value in classifier_losses(heads, batch).items():

@@ -19,7 +19,8 @@ from cryo2struct.networks.residue import (
     residue_frames,
     sample_patches,
 )
-from cryo2struct.training.crops import CropBatch, CropStream, simulate
+from cryo2struct.training.crops import CropBatch, simulate
+from cryo2struct.training.evaluate import validation_batches
 from cryo2struct.training.labels import CROP, MARGIN
 
 STEP = 3.8
@@ -211,18 +212,8 @@ def validate_residues(
     """
     figures: dict[str, float] = {}
     for resolution in config["validate"]["resolutions"]:
-        stream = CropStream(
-            pack,
-            pack.split("validate"),
-            batch_size=4,
-            resolutions=(resolution, resolution),
-            seed=0,
-            first_batch=0,
-            simulate_here=False,
-        )
         rows = []
-        for number in range(max(1, config["validate"]["crops"] // 4)):
-            batch = stream.batch(number).to(device)
+        for batch in validation_batches(pack, config, resolution, device):
             density = simulate(batch)
             framed = draw_frames(batch, density, noise=0.35)
             patches = cut_patches(density, framed)

@@ -18,8 +18,9 @@ from cryo2struct.objects import (
     Sequences,
     Trace,
 )
-from cryo2struct.pipeline import BuildResult, save_run
+from cryo2struct.pipeline import BuildResult
 from cryo2struct.record import Recorder
+from cryo2struct.saving import save_run
 from cryo2struct.settings import load_settings
 
 HELIX = {"N": (1.55, -28.0, -0.9), "CA": (2.29, 0.0, 0.0), "C": (1.61, 26.0, 1.1), "O": (2.03, 23.0, 2.3)}
