@@ -174,6 +174,9 @@ class TracingSettings(_Group):
     slip: float = Field(
         ge=0, le=1, description="probability that a path leaves its register from one residue to the next one"
     )
+    bridge_bonus: float = Field(
+        ge=0, description="added per residue where the way between two sure residues is searched again, nats"
+    )
     min_register: float = Field(
         ge=0, le=1, description="residues with a lower probability of being in register are left out"
     )

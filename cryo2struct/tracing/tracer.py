@@ -12,6 +12,7 @@ from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import Candidates, IntArray, Sequences, Trace
 from cryo2struct.settings import TracingSettings, load_settings
 from cryo2struct.tracing.agreement import agree_copies
+from cryo2struct.tracing.bridging import bridge_gaps
 from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, symbols_of
 from cryo2struct.tracing.confidence import Register, Ring, chance_evidence, trusted_runs
 from cryo2struct.tracing.copies import carried_chains
@@ -115,10 +116,16 @@ def find_placements(
     paths = decode_chains(decoder, [symbols_of(chain) for chain in chains], emission, competition)
     paths, emissions = agree_copies(decoder, chains, paths, emission)
     ring, chance = Ring(chains), chance_evidence(decoder, chains, emission, settings)
-    return [
-        Placement(chain, path, ring.register_of(chain, path, merged, chance, settings))
-        for chain, path, merged in zip(chains, paths, emissions, strict=True)
-    ]
+
+    def registers(paths: list[Path]) -> list[Register]:
+        return [
+            ring.register_of(chain, path, merged, chance, settings)
+            for chain, path, merged in zip(chains, paths, emissions, strict=True)
+        ]
+
+    probabilities = [register.probability for register in registers(paths)]
+    paths = bridge_gaps(decoder, chains, paths, probabilities, emissions, settings.bridge_bonus)
+    return [Placement(*of_chain) for of_chain in zip(chains, paths, registers(paths), strict=True)]
 
 
 def expected_right(placements: list[Placement], settings: TracingSettings) -> float:
