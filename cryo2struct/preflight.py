@@ -161,14 +161,19 @@ def judge(found: Look) -> list[str]:
             f"map: resolution {found.resolution:.1f} A{source} is worse than {HOPELESS_RESOLUTION:.0f} A: "
             "no chain can be traced; give --resolution if it is better"
         )
-    if not found.region.cells.any():
-        raise NothingToBuildError("map: nothing in it stands out of the background: check --contour and --mask")
+    require_density(found)
     if found.resolution > COARSE_RESOLUTION:
         return [
             f"map: resolution {found.resolution:.1f} A{source}: "
             f"amino-acid types are unreliable beyond {COARSE_RESOLUTION} A"
         ]
     return []
+
+
+def require_density(found: Look) -> None:
+    """Refuse a map of which no part is occupied; raises NothingToBuildError."""
+    if not found.region.cells.any():
+        raise NothingToBuildError("map: nothing in it stands out of the background: check --contour and --mask")
 
 
 def require_protein(sequences: Sequences) -> None:

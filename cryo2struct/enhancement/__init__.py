@@ -1,0 +1,5 @@
+"""Maps made clearer: by B factor, by what two half maps agree on, by a network; a second opinion, never deposited."""
+
+from cryo2struct.enhancement.methods import METHODS, Enhanced, enhance
+
+__all__ = ["METHODS", "Enhanced", "enhance"]

@@ -1,0 +1,72 @@
+"""Global sharpening or blurring of a map by the slope of its Guinier plot."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cryo2struct.density.fourier import LEAST_POWER, radial_power, weighted
+from cryo2struct.errors import InputError
+from cryo2struct.objects import FloatArray
+
+LOWEST = 0.1  # 1 / angstrom; at lower frequencies amplitudes tell the molecule's outline (Rosenthal & Henderson 2003)
+LEAST_SHELLS = 4
+EDGE = 0.1  # of 1 / resolution; over it what lies beyond the resolution is cut
+
+
+def guinier_b(frequency: FloatArray, power: FloatArray, resolution: float) -> float:
+    """B factor in A^2 that makes the Guinier plot of a map level; below 0 sharpens.
+
+    A line is fitted to the logarithm of the root mean square amplitude of each shell against s^2, from 10 A to the
+    resolution, each shell weighted by its width in s^2, so that each stretch of the line counts alike. Atoms without
+    thermal motion at random places have a level plot, but for their form factors: level is the target
+    (Rosenthal & Henderson 2003, J. Mol. Biol. 333, 721-745, section "Sharpening").
+
+    Parameters
+    ----------
+    frequency : (S,) of shells, 1 / angstrom
+    power : (S,) mean squared amplitude
+    resolution : angstrom
+
+    Raises
+    ------
+    InputError
+        Too few shells with power lie between 10 A and the resolution.
+    """
+    used = (frequency >= LOWEST) & (frequency <= 1 / resolution) & (power > LEAST_POWER * power[1:].max(initial=0))
+    if used.sum() < LEAST_SHELLS:
+        raise InputError(
+            f"map: {int(used.sum())} Fourier shells with density between 10 A and the resolution {resolution:.3g} A, "
+            f"{LEAST_SHELLS} are needed for a B factor; check --resolution and the voxel size"
+        )
+    s = frequency[used]
+    # polyfit squares its weights.
+    slope = np.polyfit(s**2, 0.5 * np.log(power[used]), 1, w=np.sqrt(s))[0]
+    return float(4 * slope)
+
+
+def sharpening(b_factor: float, resolution: float, s: FloatArray) -> FloatArray:
+    """Weight of Fourier terms of frequency s (1 / angstrom): exp(-B s^2 / 4), cut softly beyond the resolution.
+
+    The cut falls as a raised cosine from 1 at 1 / resolution to 0 a tenth farther.
+    """
+    beyond = np.clip((s * resolution - 1) / EDGE, 0, 1)
+    weight: FloatArray = np.exp(-b_factor / 4 * s**2) * np.float32(0.5) * (1 + np.cos(np.pi * beyond))
+    return weight
+
+
+def sharpen_by_slope(
+    values: FloatArray, voxel: ArrayLike, resolution: float, mask: FloatArray | None = None
+) -> tuple[FloatArray, float]:
+    """A map whose Guinier plot is level, and the B factor in A^2 that was applied.
+
+    Parameters
+    ----------
+    values : (z, y, x)
+    voxel : one number, or (3,) along x, y, z, in angstrom
+    resolution : angstrom
+    mask : (z, y, x) 0 to 1, or None
+        The slope is that of the map inside it.
+    """
+    b_factor = guinier_b(*radial_power(values if mask is None else values * mask, voxel), resolution)
+    return weighted(values, voxel, lambda s: sharpening(b_factor, resolution, s)), b_factor
