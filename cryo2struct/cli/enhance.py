@@ -11,17 +11,32 @@ from cryo2struct.cli import common
 
 
 def enhance(
-    map_file: common.MapFile,
+    map_file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[MAP]", help="Density map: MRC or CCP4, also compressed; the mean of the half maps when absent."
+        ),
+    ] = None,
+    *,
     output: Annotated[Path, typer.Option("-o", "--output", help="Map to write, .mrc.")],
     method: Annotated[
-        str, typer.Option(metavar="neural|bfactor", help="By the network, or sharpened by its Guinier slope.")
+        str,
+        typer.Option(
+            metavar="neural|bfactor|halfmaps",
+            help="By the network; sharpened by its Guinier slope; weighted by what half maps agree on, and sharpened.",
+        ),
     ] = "neural",
+    half1: common.Half1 = None,
+    half2: common.Half2 = None,
     mask: common.Mask = None,
     resolution: common.Resolution = None,
     contour: common.Contour = None,
     voxel_size: common.VoxelSize = None,
     origin: common.Origin = "auto",
     max_voxels: common.MaxVoxels = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Weights of the network; those of the package when absent.")
+    ] = None,
     device: common.Device = "auto",
     threads: common.Threads = None,
     config: common.Config = None,
@@ -33,7 +48,7 @@ def enhance(
     from cryo2struct.io.outputs import refuse_inputs
     from cryo2struct.record import Recorder
 
-    refuse_inputs([output], [path for path in (map_file, mask) if path])
+    refuse_inputs([output], [path for path in (map_file, half1, half2, mask) if path])
     with common.Console() as console:
         settings = common.collect_settings(
             config,
@@ -43,11 +58,14 @@ def enhance(
             map__voxel_size=voxel_size,
             map__origin=origin,
             map__max_voxels=max_voxels,
+            enhancement__weights=weights,
             device=device,
             threads=threads,
         )
         record = Recorder(say=console.say, progress=console.progress)
-        density, chosen = common.read_map_and_mask(map_file, mask, settings, record.warn)
-        enhanced = run(density, settings, method=method, mask=chosen, record=record)
+        halves = common.read_half_maps(half1, half2, settings, record.warn)
+        density = common.read_map_or_mean(map_file, halves, settings, record.warn)
+        chosen = common.read_mask_of(mask, density, settings, record.warn)
+        enhanced = run(density, settings, method=method, half_maps=halves, mask=chosen, record=record)
         write_map(output, enhanced.density, enhanced.label)
     print(output)

@@ -81,6 +81,18 @@ def fsc(first: FloatArray, second: FloatArray, voxel: ArrayLike) -> tuple[FloatA
     return shell_frequencies(first.shape, voxel), np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
 
 
+def crossing(d_inv: FloatArray, curve: FloatArray, level: float) -> float | None:
+    """Where a curve first falls below a level, in angstrom, by linear interpolation between shells; None: nowhere."""
+    below = np.flatnonzero(curve < level)
+    if not len(below):
+        return None
+    at = int(below[0])
+    if at == 0:
+        return float(1 / d_inv[0])
+    part = (curve[at - 1] - level) / (curve[at - 1] - curve[at])
+    return float(1 / (d_inv[at - 1] + part * (d_inv[at] - d_inv[at - 1])))
+
+
 def estimate_resolution(values: FloatArray, voxel: float) -> float:
     """Resolution of a map in angstrom, from the map alone.
 
