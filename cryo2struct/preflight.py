@@ -25,6 +25,7 @@ COARSE_RESOLUTION, HOPELESS_RESOLUTION = 4.5, 8.0  # A
 LARGEST_LOOK = 2**23  # cells; larger maps are binned
 WINDOW = 144  # voxels: edge of the part of a map that its resolution is estimated from
 WINDOW_SHARE = 0.3  # of the window occupied: enough of the molecule, and enough of what surrounds it
+MASKED = 0.1  # of the voxels
 TAPER = 8  # voxels over which a window that cuts the map falls to the background at its faces
 PROTEIN_VOLUME = 1.21  # A^3 / Da; 0.73 ml/g (Harpaz, Gerstein & Chothia 1994, Structure 2, 641-649)
 NUCLEIC_VOLUME = 0.96  # A^3 / Da; 0.58 ml/g (Voss & Gerstein 2005, J. Mol. Biol. 346, 477-492)
@@ -106,6 +107,11 @@ class Look:
     peak: float
     constant: float
     volume: float
+
+    @property
+    def masked(self) -> bool:
+        """Whether so many voxels have the value of the background that a mask made them."""
+        return self.constant >= MASKED
 
 
 def look(density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None = None) -> Look:

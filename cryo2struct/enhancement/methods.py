@@ -143,6 +143,8 @@ def _look(
     with record.step("check map"):
         found = preflight.look(density, settings, mask)
         preflight.require_density(found)
+        if found.masked:
+            record.warn("map: is masked: what the noise around the molecule becomes cannot be judged")
         inside = found.region.on(density.frame).astype(np.float32)
         soft: FloatArray = scipy.ndimage.gaussian_filter(inside, SOFT / density.frame.voxel[::-1], mode="nearest")
     resolution, source = found.resolution, "estimated from the map" if found.estimated else "given"
