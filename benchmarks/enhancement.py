@@ -87,7 +87,7 @@ def enhanced_half(halves: HalfMaps, method: str, settings: Settings) -> np.ndarr
     if method != "halfmaps":
         return enhance(halves.first, settings, method=method).density.values
     agreed = two.agreement(halves)
-    b_factor = two.sharpening_b(halves, agreed, agreed.resolution)
+    b_factor = two.weighted_b(halves, agreed, agreed.resolution)
     local = two.local_agreement(halves, agreed.resolution, b_factor)
     return two.apply_local(halves.first.values, halves.first.frame, local, b_factor)
 

@@ -12,7 +12,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from cryo2struct.density.fourier import crossing, frequencies, fsc, radial_power
-from cryo2struct.enhancement.bfactor import guinier_b
+from cryo2struct.enhancement.bfactor import sharpening_b
 from cryo2struct.errors import InputError
 from cryo2struct.io.maps import describe_grid, same_grid
 from cryo2struct.objects import DensityMap, FloatArray, GridFrame
@@ -200,11 +200,14 @@ def apply_local(
     return result
 
 
-def sharpening_b(halves: HalfMaps, agreed: Agreement, resolution: float, mask: FloatArray | None = None) -> float:
-    """B factor in A^2 that levels the Guinier plot of the mean of two half maps, weighted by the figure of merit."""
+def weighted_b(halves: HalfMaps, agreed: Agreement, resolution: float, mask: FloatArray | None = None) -> float:
+    """B factor in A^2 that takes the mean of two half maps, weighted by the figure of merit, to the target.
+
+    See `cryo2struct.enhancement.bfactor.sharpening_b`.
+    """
     values = halves.mean.values if mask is None else halves.mean.values * mask
     frequency, power = radial_power(values, halves.mean.frame.voxel)
-    return guinier_b(frequency, power * figure_of_merit(agreed.fsc) ** 2, resolution)
+    return sharpening_b(frequency, power * figure_of_merit(agreed.fsc) ** 2, resolution)
 
 
 def _middles(resolution: float, voxel: float) -> FloatArray:

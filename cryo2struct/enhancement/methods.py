@@ -175,7 +175,7 @@ def _by_half_maps(job: _Job) -> Made:
     assert job.halves is not None  # made sure of before
     assert job.agreed is not None
     with job.record.step("compare half maps locally"):
-        b_factor = two.sharpening_b(job.halves, job.agreed, job.resolution, job.soft)
+        b_factor = two.weighted_b(job.halves, job.agreed, job.resolution, job.soft)
         local = two.local_agreement(job.halves, job.resolution, b_factor, job.progress)
     with job.record.step("enhance"):
         mean = job.halves.mean

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryo2struct.density.fourier import radial_power, sharpen
+from cryo2struct.density.fourier import fsc, radial_power, sharpen
 from cryo2struct.enhancement.bfactor import guinier_b, sharpen_by_slope, sharpening
 from cryo2struct.errors import InputError
 
@@ -19,35 +19,42 @@ def points(seed=3, shape=(40, 36, 44)):
 
 
 @pytest.mark.parametrize("b_factor", [60.0, -60.0, 200.0])
-def test_a_blurred_map_gets_its_b_factor_back(b_factor):
+def test_the_b_factor_of_a_blurred_map_is_found(b_factor):
     original = points()
-    before = guinier_b(*radial_power(original, VOXEL), 3.0)
-    blurred = sharpen(original, VOXEL, b_factor)
-    _, after = sharpen_by_slope(blurred, VOXEL, 3.0)
+    before, after = (
+        guinier_b(*radial_power(values, VOXEL), 3.0) for values in (original, sharpen(original, VOXEL, b_factor))
+    )
     assert abs(before) < 12  # the slope that chance gives
-    assert after - before == pytest.approx(-b_factor, rel=0.01, abs=0.5)  # shells are not infinitely thin
+    assert after - before == pytest.approx(b_factor, rel=0.01, abs=0.5)  # shells are not infinitely thin
 
 
-def test_the_result_is_the_original_up_to_the_resolution():
+def test_a_blurred_map_is_sharpened_to_what_the_original_becomes():
     original = points()
-    wanted, _ = sharpen_by_slope(original, VOXEL, 3.0)
-    found, _ = sharpen_by_slope(sharpen(original, VOXEL, 60.0), VOXEL, 3.0)
-    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.9999
-    np.testing.assert_allclose(found, wanted, atol=0.02 * wanted.std())
+    wanted, before = sharpen_by_slope(original, VOXEL, 3.0)
+    found, after = sharpen_by_slope(sharpen(original, VOXEL, 60.0), VOXEL, 3.0)
+    assert after - before == pytest.approx(-60, abs=0.5)
+    np.testing.assert_allclose(found, wanted, atol=0.04 * wanted.std())
 
 
-def test_the_plot_is_level_and_ends_at_the_resolution():
-    sharpened, _ = sharpen_by_slope(sharpen(points(), VOXEL, 90.0), VOXEL, 3.0)
+def test_the_slope_is_that_of_the_target_and_ends_at_the_resolution():
+    sharpened, _ = sharpen_by_slope(sharpen(points(), VOXEL, 90.0), VOXEL, 3.5)
     s, power = radial_power(sharpened, VOXEL)
-    used = (s >= 0.1) & (s <= 1 / 3)
-    slope = np.polyfit(s[used] ** 2, np.log(power[used]), 1)[0]
-    assert abs(slope) < 1  # B factor of 2 A^2
-    assert power[s > 1.15 / 3].max() < 1e-8 * power[used].mean()
+    used = (s >= 0.1) & (s <= 1 / 3.5)
+    assert -2 * np.polyfit(s[used] ** 2, np.log(power[used]), 1)[0] == pytest.approx(5.9 * 3.5**2, abs=4)
+    assert power[s > 1.25 / 3.5].max() < 1e-3 * power[used][-1]
+
+
+def test_the_correlation_of_no_shell_changes():
+    """Each shell is multiplied by one number, also beyond the resolution."""
+    one, other = (points(seed, (96, 84, 90)) for seed in (3, 8))
+    changed, _ = sharpen_by_slope(one + other, VOXEL, 3.5)
+    before, after = (fsc(values, one, VOXEL)[1] for values in (one + other, changed))
+    np.testing.assert_allclose(after[1:], before[1:], atol=0.02)
 
 
 def test_the_cut_leaves_everything_up_to_the_resolution():
-    s = np.array([0, 0.1, 0.25, 0.2625, 0.275, 0.4])
-    np.testing.assert_allclose(sharpening(0.0, 4.0, s), [1, 1, 1, 0.5, 0, 0], atol=1e-6)
+    s = np.array([0, 0.1, 0.25, 0.275, 0.3, 0.4])
+    np.testing.assert_allclose(sharpening(0.0, 4.0, s), [1, 1, 1, 0.1, 0.01, 0.01], atol=1e-6)
     np.testing.assert_allclose(sharpening(-80.0, 4.0, s[:3]), np.exp(20 * s[:3] ** 2), rtol=1e-6)
 
 
@@ -58,8 +65,8 @@ def test_the_mask_decides_about_the_slope():
     mixed = np.where(np.arange(64)[:, None, None] < 32, original, sharpen(original, 1.0, 200.0))
     _, sharp = sharpen_by_slope(mixed, 1.0, 3.0, mask)
     _, blurred = sharpen_by_slope(mixed, 1.0, 3.0, mask[::-1])
-    assert abs(sharp) < 15
-    assert blurred < -120
+    assert sharp == pytest.approx(5.9 * 9, abs=15)
+    assert blurred < sharp - 120
 
 
 def test_too_few_shells_are_refused():

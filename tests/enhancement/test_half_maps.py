@@ -59,8 +59,8 @@ def test_b_factor_is_that_of_the_blur_in_spite_of_the_noise():
     """Noise is flat where the signal falls: without the weight the plot would be too level."""
     pair = halves(3.5)
     agreed = two.agreement(pair)
-    found = two.sharpening_b(pair, agreed, agreed.resolution)
-    assert found == pytest.approx(-80, abs=16)
+    found = two.weighted_b(pair, agreed, agreed.resolution)
+    assert found == pytest.approx(5.9 * agreed.resolution**2 - 80, abs=16)
 
 
 def test_local_correlation_is_that_of_the_sums_around_a_place():
@@ -100,7 +100,7 @@ def mixed():
 def test_local_resolution_and_low_pass():
     truth, pair = mixed()
     agreed = two.agreement(pair)
-    b_factor = two.sharpening_b(pair, agreed, agreed.resolution)
+    b_factor = two.weighted_b(pair, agreed, agreed.resolution)
     local = two.local_agreement(pair, agreed.resolution, b_factor)
     resolution = local.resolution()
     z = resolution.frame.to_xyz(np.stack(np.indices(resolution.frame.shape), axis=-1))[..., 2]
@@ -120,7 +120,7 @@ def test_nothing_is_invented():
     """One half map enhanced correlates with the other, raw, as well as it did raw."""
     _, pair = mixed()
     agreed = two.agreement(pair)
-    b_factor = two.sharpening_b(pair, agreed, agreed.resolution)
+    b_factor = two.weighted_b(pair, agreed, agreed.resolution)
     local = two.local_agreement(pair, agreed.resolution, b_factor)
     made = two.apply_local(pair.first.values, pair.first.frame, local, b_factor)
     s, raw = fsc(pair.first.values, pair.second.values, 1.0)
