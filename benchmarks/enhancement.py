@@ -5,7 +5,8 @@ python benchmarks/enhancement.py halves FOLDER [--methods bfactor halfmaps neura
 python benchmarks/enhancement.py speed MAP [--edge 100] [--voxel 1.0] [--methods bfactor neural] [--weights FOLDER]
 
 INDEX.csv is a list as evaluate-classifier reads it; maps with `near_model` are cut to the box of their model and 5 A
-around it. FOLDER holds pairs NAME_half1.mrc and NAME_half2.mrc, raw. `speed` repeats MAP until it fills a cube of that
+around it; the method halfmaps takes NAME_half1.mrc and NAME_half2.mrc beside a map. FOLDER holds such pairs, raw.
+`speed` repeats MAP until it fills a cube of that
 edge (A), writes it, and runs the command on it.
 """
 
@@ -68,7 +69,7 @@ def compare_scores(indexes: list[Path], methods: list[str], settings: Settings) 
         structure = read_structure(row.model)
         for name in table:
             start = time.process_time()
-            made = density if name == "original" else enhance(density, settings, method=name).density
+            made = density if name == "original" else enhanced(row.map, density, name, settings)
             seconds = time.process_time() - start
             table[name].append(scores_of(structure, near(made, structure) if row.near_model else made, row.resolution))
             numbers = " | ".join(f"{value:.3f}" for value in table[name][-1])
@@ -80,6 +81,13 @@ def compare_scores(indexes: list[Path], methods: list[str], settings: Settings) 
         if name != "original":
             better = np.where(LOWER_IS_BETTER, after < before, after > before).sum(axis=0)
             print(f"| better of {len(after)} | {name} | {' | '.join(map(str, better))} | |")
+
+
+def enhanced(path: Path, density: DensityMap, method: str, settings: Settings) -> DensityMap:
+    """A map enhanced; by the method halfmaps from the half maps beside it."""
+    pair = [path.with_name(f"{path.stem}_half{number}.mrc") for number in (1, 2)] if method == "halfmaps" else []
+    halves = HalfMaps(*(read_map(half)[0] for half in pair)) if pair else None
+    return enhance(density, settings, method=method, half_maps=halves).density
 
 
 def enhanced_half(halves: HalfMaps, method: str, settings: Settings) -> np.ndarray:

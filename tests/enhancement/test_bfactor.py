@@ -49,7 +49,7 @@ def test_the_correlation_of_no_shell_changes():
     one, other = (points(seed, (96, 84, 90)) for seed in (3, 8))
     changed, _ = sharpen_by_slope(one + other, VOXEL, 3.5)
     before, after = (fsc(values, one, VOXEL)[1] for values in (one + other, changed))
-    np.testing.assert_allclose(after[1:], before[1:], atol=0.02)
+    np.testing.assert_allclose(after[1:], before[1:], atol=0.03)
 
 
 def test_the_cut_leaves_everything_up_to_the_resolution():
