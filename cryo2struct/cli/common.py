@@ -119,7 +119,6 @@ def read_half_maps(
     InputError
         They are one file, are on different grids, or hold the same values.
     """
-    from cryo2struct.enhancement import HalfMaps
     from cryo2struct.errors import InputError, UsageError
 
     if first is None and second is None:
@@ -127,6 +126,8 @@ def read_half_maps(
     if first is None or second is None:
         given, other = ("--half1", "--half2") if second is None else ("--half2", "--half1")
         raise UsageError(f"{given}: a half map alone says nothing; give {other} as well")
+    from cryo2struct.enhancement import HalfMaps
+
     one = read_map_of(first, settings, warn)
     if second.exists() and first.samefile(second):
         raise InputError(f"--half2 {second}: is the file of --half1; give the other half map")

@@ -14,7 +14,7 @@ def enhance(
     map_file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[MAP]", help="Density map: MRC or CCP4, also compressed; the mean of the half maps when absent."
+            metavar="MAP", help="Density map: MRC or CCP4, also compressed; the mean of the half maps when absent."
         ),
     ] = None,
     *,

@@ -22,6 +22,7 @@ LOCAL_CRITERION = 0.5  # the correlation in a window has an error of about 0.1
 WINDOW = 8.0  # A; standard deviation of the Gaussian window that local correlations are taken in
 CELL = 3.0  # A, about; grid of the local correlations
 BAND = 0.03  # 1 / angstrom between the middles of neighbouring bands
+SOFT = 3.0  # A; standard deviation of the Gaussian that softens the borders of masks
 BEYOND = 1.2  # times 1 / resolution, where the last band ends: parts may be better than the whole
 
 
@@ -50,6 +51,12 @@ class HalfMaps:
         """The mean of the two."""
         values = (self.first.values + self.second.values) * np.float32(0.5)
         return DensityMap(values, self.first.frame, self.first.header)
+
+    def require_grid_of(self, density: DensityMap) -> None:
+        """Refuse a map on another grid; raises InputError."""
+        if not same_grid(self.first.frame, density.frame):
+            grids = f"{describe_grid(self.first.frame)}, and {describe_grid(density.frame)}"
+            raise InputError(f"--half1: its grid is not that of MAP ({grids}); give half maps of MAP, or leave MAP out")
 
     def noise(self) -> float:
         """Standard deviation of the noise of the mean: that of half the difference."""
@@ -87,6 +94,14 @@ def agreement(halves: HalfMaps, mask: FloatArray | None = None) -> Agreement:
     if found is not None and found >= 1 / frequency[1]:
         raise InputError("--half2: does not correlate with --half1 at any resolution; give the two halves of one map")
     return Agreement(frequency, curve, found if found is not None else float(1 / frequency[-1]))
+
+
+def softened(inside: NDArray[np.bool_], frame: GridFrame) -> NDArray[np.float32]:
+    """A mask (z, y, x) with borders so soft that they correlate nothing by themselves."""
+    soft: NDArray[np.float32] = scipy.ndimage.gaussian_filter(
+        inside.astype(np.float32), SOFT / frame.voxel[::-1], mode="nearest"
+    )
+    return soft
 
 
 def figure_of_merit(correlation: FloatArray) -> FloatArray:
@@ -208,6 +223,31 @@ def weighted_b(halves: HalfMaps, agreed: Agreement, resolution: float, mask: Flo
     values = halves.mean.values if mask is None else halves.mean.values * mask
     frequency, power = radial_power(values, halves.mean.frame.voxel)
     return sharpening_b(frequency, power * figure_of_merit(agreed.fsc) ** 2, resolution)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What two half maps say of their map.
+
+    Attributes
+    ----------
+    resolution : angstrom, FSC 0.143 within the occupied part
+    noise : standard deviation, map units, of their mean
+    local : resolution in angstrom at each place, FSC 0.5 in a window
+    """
+
+    resolution: float
+    noise: float
+    local: DensityMap
+
+
+def study(halves: HalfMaps, inside: NDArray[np.bool_]) -> Study:
+    """Resolution, noise and local resolution; `inside` (z, y, x) is the occupied part. Raises InputError."""
+    soft = softened(inside, halves.first.frame)
+    agreed = agreement(halves, soft)
+    b_factor = weighted_b(halves, agreed, agreed.resolution, soft)
+    local = local_agreement(halves, agreed.resolution, b_factor)
+    return Study(agreed.resolution, halves.noise(), local.resolution())
 
 
 def _middles(resolution: float, voxel: float) -> FloatArray:

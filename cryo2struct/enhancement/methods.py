@@ -6,21 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
 
 from cryo2struct import preflight
 from cryo2struct.enhancement import half_maps as two
 from cryo2struct.enhancement.bfactor import sharpen_by_slope
-from cryo2struct.errors import InputError, UsageError
-from cryo2struct.io.maps import describe_grid, same_grid
+from cryo2struct.errors import UsageError
 from cryo2struct.objects import DensityMap, FloatArray
 from cryo2struct.record import Recorder
 from cryo2struct.settings import Settings, data_path
 
 Method = Literal["neural", "bfactor", "halfmaps"]
 METHODS: tuple[str, ...] = get_args(Method)
-SOFT = 3.0  # A; standard deviation of the Gaussian that the borders of masks are softened by
 
 
 @dataclass(frozen=True)
@@ -82,9 +79,8 @@ def enhance(
         raise UsageError(f"--method {method}: not known; give one of {', '.join(METHODS)}")
     if method == "halfmaps" and half_maps is None:
         raise UsageError("--method halfmaps: needs both half maps; give --half1 and --half2")
-    if half_maps is not None and not same_grid(half_maps.first.frame, density.frame):
-        grids = f"{describe_grid(half_maps.first.frame)}, and {describe_grid(density.frame)}"
-        raise InputError(f"--half1: its grid is not that of MAP ({grids}); give half maps of MAP, or leave MAP out")
+    if half_maps is not None:
+        half_maps.require_grid_of(density)
     job = _look(density, settings, method, half_maps, mask, record or Recorder())
     if method == "neural":
         values, label, zero = _by_network(job)
@@ -145,8 +141,7 @@ def _look(
         preflight.require_density(found)
         if found.masked:
             record.warn("map: is masked: what the noise around the molecule becomes cannot be judged")
-        inside = found.region.on(density.frame).astype(np.float32)
-        soft: FloatArray = scipy.ndimage.gaussian_filter(inside, SOFT / density.frame.voxel[::-1], mode="nearest")
+        soft = two.softened(found.region.on(density.frame), density.frame)
     resolution, source = found.resolution, "estimated from the map" if found.estimated else "given"
     facts: dict[str, Any] = {"method": method}
     agreed = None
