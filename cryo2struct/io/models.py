@@ -248,8 +248,8 @@ def write_confidence(
 
     `entity`, `copy` and `position` count from 1 and `confidence` is in percent, as in the model; `place_prob` and
     `register_prob` run from 0 to 1; `interpolated` is 1 where no candidate was found; `atoms` is "all", "backbone"
-    where the side chain ends with CB, or "CA" for a residue that has its C-alpha alone. `local_resolution` (R,), one for
-    each row of the trace, angstrom, is a column only where it is given.
+    where the side chain ends with CB, or "CA" for a residue that has its C-alpha alone. `local_resolution`, (R,) for
+    the rows of the trace, in angstrom, is a column only where it is given.
 
     Raises
     ------
