@@ -50,9 +50,9 @@ def sharpening_b(frequency: FloatArray, power: FloatArray, resolution: float) ->
     """B factor in A^2 that takes the overall B factor of a map to the target, 5.9 d^2 for a resolution of d; below 0
     sharpens.
 
-    The target is what phenix.auto_sharpen takes for maps of models (`target_b_iso_ratio`; Terwilliger et al. 2018, Acta
-    Cryst. D74, 545-559). A level plot, B = 0, is the aim where the figure of merit weights the terms as well; without
-    it, noise near the resolution would stand out. Parameters and refusal are those of `guinier_b`.
+    The target is what phenix.auto_sharpen takes for the map of a model (`target_b_iso_ratio`; the program: Terwilliger
+    et al. 2018, Acta Cryst. D74, 545-559). With a level plot, B = 0, noise near the resolution stands out. Parameters
+    and refusal are those of `guinier_b`.
     """
     return TARGET * resolution**2 - guinier_b(frequency, power, resolution)
 

@@ -147,10 +147,11 @@ def local_agreement(
     b_factor: float,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LocalAgreement:
-    """Correlate two half maps around each place, after Cardone, Heymann & Steven 2013 (J. Struct. Biol. 184, 226-236).
+    """Correlate two half maps around each place (Cardone, Heymann & Steven 2013, J. Struct. Biol. 184, 226-236).
 
-    Both are filtered to one band of frequencies after the other; sums of their products and squares are taken with a
-    Gaussian weight of 8 A around each place. (Cardone et al. transform a moving window instead: the same sums.)
+    Both are filtered to one band of frequencies after the other; then sums of their products and squares are taken with
+    a Gaussian weight of 8 A around each place. In this order, that of Penczek 2020 (IUCrJ 7, 995-1008), the window adds
+    no correlation of its own.
 
     Parameters
     ----------
