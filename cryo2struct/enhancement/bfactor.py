@@ -13,7 +13,7 @@ LOWEST = 0.1  # 1 / angstrom; at lower frequencies amplitudes tell the molecule'
 LEAST_SHELLS = 4
 TARGET = 5.9  # B factor that is left, per squared resolution
 EDGE = 0.2  # of 1 / resolution; over it what lies beyond the resolution is cut
-FLOOR = 0.01  # weight that is left to it: correlations of shells stay what they were
+FLOOR = 0.02  # weight that is left to it: correlations of shells stay what they were
 
 
 def guinier_b(frequency: FloatArray, power: FloatArray, resolution: float) -> float:
@@ -60,7 +60,7 @@ def sharpening_b(frequency: FloatArray, power: FloatArray, resolution: float) ->
 def sharpening(b_factor: float, resolution: float, s: FloatArray) -> FloatArray:
     """Weight of Fourier terms of frequency s (1 / angstrom): exp(-B s^2 / 4), cut softly beyond the resolution.
 
-    The cut falls exponentially from 1 at 1 / resolution to 0.01 a fifth farther, slowly within one shell.
+    The cut falls exponentially from 1 at 1 / resolution to 0.02 a fifth farther, slowly within one shell.
     """
     beyond = np.clip((s * resolution - 1) / EDGE, 0, 1)
     # No stronger beyond the cut than at its end.

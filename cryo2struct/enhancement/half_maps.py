@@ -11,8 +11,8 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from cryo2struct.density.fourier import crossing, frequencies, fsc, radial_power
-from cryo2struct.enhancement.bfactor import sharpening_b
+from cryo2struct.density.fourier import crossing, frequencies, fsc, radial_power, weighted
+from cryo2struct.enhancement.bfactor import FLOOR, sharpening_b
 from cryo2struct.errors import InputError
 from cryo2struct.io.maps import describe_grid, same_grid
 from cryo2struct.objects import DensityMap, FloatArray, GridFrame
@@ -193,7 +193,8 @@ def apply_local(
 ) -> NDArray[np.float32]:
     """Sharpen a map, and weight each band of its frequencies by the figure of merit that the band has at each place.
 
-    Where half maps no longer agree the weight is 0: the map is low-pass filtered to its local resolution.
+    Where half maps no longer agree the weight is 0: the map is low-pass filtered to its local resolution. Beyond the
+    last band 2 % of the terms stay, more than what the weights, which vary in space, spill there.
 
     Parameters
     ----------
@@ -213,6 +214,13 @@ def apply_local(
         )
         result += band
         progress(k + 1, len(local.middles))
+    end = local.middles[-1]
+
+    def beyond(s: FloatArray) -> FloatArray:
+        last = np.minimum(s, end + BAND)
+        return np.float32(FLOOR / BAND) * np.maximum(last - end, 0) * np.exp(-b_factor / 4 * last**2)
+
+    result += weighted(values, frame.voxel, beyond)
     return result
 
 
