@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cryo2struct.enhancement import enhance as enhance
     from cryo2struct.evaluation import evaluate as evaluate
     from cryo2struct.io.maps import read_map as read_map
     from cryo2struct.io.models import read_structure as read_structure
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "build": "pipeline",
     "classify": "pipeline",
+    "enhance": "enhancement",
     "evaluate": "evaluation",
     "load_settings": "settings",
     "read_map": "io.maps",
@@ -36,6 +38,7 @@ _WHERE = {
 __all__ = [
     "build",
     "classify",
+    "enhance",
     "evaluate",
     "load_settings",
     "read_map",

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from cryo2struct import preflight
 from cryo2struct.completion import complete, place_side_chains
 from cryo2struct.density.resample import VOXEL, mirrored, resample
+from cryo2struct.density.sampling import values_at
 from cryo2struct.errors import InputError, NoCandidatesError
 from cryo2struct.io.models import chain_names, model_from_trace
-from cryo2struct.objects import Backbone, Candidates, DensityMap, Model, Prediction, Sequences, Trace
+from cryo2struct.objects import Backbone, Candidates, DensityMap, FloatArray, Model, Prediction, Sequences, Trace
 from cryo2struct.record import Recorder
 from cryo2struct.refinement import refine
 from cryo2struct.settings import Settings, data_path
@@ -23,6 +24,7 @@ from cryo2struct.tracing.handedness import handedness
 if TYPE_CHECKING:
     import torch
 
+    from cryo2struct.enhancement import HalfMaps
     from cryo2struct.networks.classifier import Classifier
     from cryo2struct.prediction.sequence import ReadSequences
 
@@ -61,6 +63,7 @@ class BuildResult:
     mirrored : the model belongs to the map flipped along x
     coverage : chain name to residues built and in all
     record : Recorder
+    local_resolution : (R,) angstrom at each row of `trace`, from half maps; None without them
     """
 
     model: Model
@@ -71,6 +74,7 @@ class BuildResult:
     mirrored: bool
     coverage: dict[str, dict[str, int]]
     record: Recorder
+    local_resolution: FloatArray | None = None
 
 
 def classify(
@@ -104,6 +108,7 @@ def build(
     settings: Settings,
     *,
     mask: NDArray[np.bool_] | None = None,
+    half_maps: HalfMaps | None = None,
     record: Recorder | None = None,
 ) -> BuildResult:
     """Build a protein model into a map.
@@ -116,12 +121,15 @@ def build(
         See `cryo2struct.settings.load_settings`.
     mask : bool (z, y, x), optional
         Only these voxels are looked at; on the grid of the map.
+    half_maps : HalfMaps, optional
+        On the grid of the map: they tell its noise, the resolution at each residue, and that of the whole where the
+        settings do not say it.
     record : Recorder, optional
 
     Raises
     ------
     InputError
-        No protein sequence, or see `classify`.
+        No protein sequence, half maps on another grid or without correlation, or see `classify`.
     NothingToBuildError
         No candidates, or nothing could be traced.
     ResourceError
@@ -129,8 +137,13 @@ def build(
     """
     record = record or Recorder()
     preflight.require_protein(sequences)
+    local, given = None, settings.map.resolution
+    if half_maps is not None:
+        settings, local = _compare(half_maps, density_map, settings, mask, record)
     read = _read_sequences(sequences, settings, record)
     found = predict_and_pick(density_map, settings, mask, record)
+    if half_maps is not None and given is None:
+        record.counts["resolution_source"] = "FSC 0.143 of the half maps"
     if read is not None:
         found = _with_sequences(found, read, settings, record)
     with record.step("trace"):
@@ -154,7 +167,36 @@ def build(
     record.counts["residues_built"] = built
     record.counts["residues_with_backbone"] = int(backbone.complete.sum())
     record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
-    return BuildResult(model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record)
+    resolution = None if local is None else _at_residues(local, traced, density_map, found.mirrored)
+    return BuildResult(
+        model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record, resolution
+    )
+
+
+def _compare(
+    halves: HalfMaps, density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder
+) -> tuple[Settings, DensityMap]:
+    """Settings with the resolution that half maps tell, where it is not given; and the resolution at each place."""
+    from cryo2struct.enhancement.half_maps import study
+
+    halves.require_grid_of(density)
+    with record.step("compare half maps"):
+        found = preflight.look(density, settings, mask)
+        preflight.require_density(found)
+        told = study(halves, found.region.on(density.frame))
+    record.counts["half_maps"] = {"resolution": round(told.resolution, 2), "noise": told.noise}
+    record.say(f"half maps: FSC 0.143 at {told.resolution:.2f} A")
+    if settings.map.resolution is None:
+        changed = settings.map.model_copy(update={"resolution": told.resolution})
+        settings = settings.model_copy(update={"map": changed})
+    return settings, told.local
+
+
+def _at_residues(local: DensityMap, traced: Trace, density: DensityMap, flipped: bool) -> FloatArray:
+    """Values (R,) of a map of the whole box at the residues; at its faces those of the nearest voxel."""
+    local = mirrored(local, density.frame) if flipped else local
+    last = local.frame.to_xyz(np.array(local.frame.shape) - 1)
+    return values_at(local, np.clip(traced.xyz, local.frame.origin, last))
 
 
 def _with_side_chains(

@@ -25,6 +25,7 @@ COARSE_RESOLUTION, HOPELESS_RESOLUTION = 4.5, 8.0  # A
 LARGEST_LOOK = 2**23  # cells; larger maps are binned
 WINDOW = 144  # voxels: edge of the part of a map that its resolution is estimated from
 WINDOW_SHARE = 0.3  # of the window occupied: enough of the molecule, and enough of what surrounds it
+MASKED = 0.1  # of the voxels
 TAPER = 8  # voxels over which a window that cuts the map falls to the background at its faces
 PROTEIN_VOLUME = 1.21  # A^3 / Da; 0.73 ml/g (Harpaz, Gerstein & Chothia 1994, Structure 2, 641-649)
 NUCLEIC_VOLUME = 0.96  # A^3 / Da; 0.58 ml/g (Voss & Gerstein 2005, J. Mol. Biol. 346, 477-492)
@@ -107,6 +108,11 @@ class Look:
     constant: float
     volume: float
 
+    @property
+    def masked(self) -> bool:
+        """Whether so many voxels have the value of the background that a mask made them."""
+        return self.constant >= MASKED
+
 
 def look(density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None = None) -> Look:
     """Where a map is occupied, its contrast and its resolution.
@@ -161,14 +167,19 @@ def judge(found: Look) -> list[str]:
             f"map: resolution {found.resolution:.1f} A{source} is worse than {HOPELESS_RESOLUTION:.0f} A: "
             "no chain can be traced; give --resolution if it is better"
         )
-    if not found.region.cells.any():
-        raise NothingToBuildError("map: nothing in it stands out of the background: check --contour and --mask")
+    require_density(found)
     if found.resolution > COARSE_RESOLUTION:
         return [
             f"map: resolution {found.resolution:.1f} A{source}: "
             f"amino-acid types are unreliable beyond {COARSE_RESOLUTION} A"
         ]
     return []
+
+
+def require_density(found: Look) -> None:
+    """Refuse a map of which no part is occupied; raises NothingToBuildError."""
+    if not found.region.cells.any():
+        raise NothingToBuildError("map: nothing in it stands out of the background: check --contour and --mask")
 
 
 def require_protein(sequences: Sequences) -> None:

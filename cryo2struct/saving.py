@@ -44,7 +44,7 @@ def save_run(
     inputs : name to path, for the record
     maps : write the prediction as maps as well
     handover : write the folder for refinement programs as well
-    later : names of files that are written after these
+    later : names of files that the caller writes
 
     Returns
     -------
@@ -66,7 +66,7 @@ def save_run(
         files.insert(1, "model.pdb")
     else:
         record.warn(f"model.pdb is not written: {reason}; use model.cif")
-    write_confidence(folder / "confidence.csv", result.trace, sequences, result.model)
+    write_confidence(folder / "confidence.csv", result.trace, sequences, result.model, result.local_resolution)
     write_candidates(folder / "candidates.npz", result.candidates)
     shown, seen = str(inputs["map"].resolve()), write_prediction_maps(folder, result.prediction) if maps else []
     if result.mirrored:

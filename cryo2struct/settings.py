@@ -209,6 +209,15 @@ class RefinementSettings(_Group):
     )
 
 
+class EnhancementSettings(_Group):
+    """How the enhancer runs over the map."""
+
+    weights: Path | None = Field(None, description="folder of an exported enhancer; the shipped one when absent")
+    tile: int = Field(ge=16, multiple_of=16, description="side of a tile, voxels of about 1 A; best that of training")
+    overlap: int = Field(ge=0, multiple_of=2, description="overlap of neighbouring tiles, voxels")
+    batch: int = Field(ge=1, description="tiles per pass")
+
+
 class Settings(_Group):
     """All settings of `build`."""
 
@@ -219,6 +228,7 @@ class Settings(_Group):
     sequence: SequenceSettings
     tracing: TracingSettings
     refinement: RefinementSettings
+    enhancement: EnhancementSettings
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores when absent")
     seed: int = Field(0, ge=0)

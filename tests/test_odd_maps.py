@@ -4,12 +4,14 @@ each before a network is loaded."""
 import os
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
 
 from cryo2struct import preflight
+from cryo2struct.enhancement import enhance
 from cryo2struct.errors import InputError
-from cryo2struct.io.maps import read_map
+from cryo2struct.io.maps import read_map, write_map
 from cryo2struct.io.sequences import read_sequences
 from cryo2struct.settings import load_settings
 
@@ -38,6 +40,21 @@ def test_what_can_be_tried_is_read(name, origin, words):
     for word, warning in zip(words, warnings, strict=True):
         assert word in warning
         assert "unreliable" in warning
+
+
+@pytest.mark.parametrize("name", ["nomodel_emd44046", "lowres_emd6824", "lowres_emd1997"])
+def test_an_enhanced_map_has_the_header_of_the_original(name, tmp_path):
+    """Every word that says where the voxels are, bit for bit."""
+    path, out = DATA / name / "map.mrc.gz", tmp_path / "out.mrc"
+    density, _ = read_map(path)
+    settings = load_settings(changes={"map.resolution": 6.0})
+    enhanced = enhance(density, settings, method="bfactor")
+    write_map(out, enhanced.density, enhanced.label)
+    with mrcfile.open(path, header_only=True, permissive=True) as one, mrcfile.open(out, header_only=True) as other:
+        for field in ("nx", "ny", "nz", "nxstart", "nystart", "nzstart", "mx", "my", "mz", "cella", "cellb"):
+            assert one.header[field].tobytes() == other.header[field].tobytes(), field
+        for field in ("mapc", "mapr", "maps", "origin"):
+            assert one.header[field].tobytes() == other.header[field].tobytes(), field
 
 
 def test_protein_among_nucleic_acids():

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
 
 
 def build(
-    map_file: common.MapFile,
-    fasta: common.FastaFile,
+    map_file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MAP",
+            help="Density map: MRC or CCP4, also compressed; with half maps it may be left out for their mean.",
+        ),
+    ],
+    fasta: Annotated[
+        Path | None, typer.Argument(metavar="FASTA", help="Sequences of everything in the map.", show_default=False)
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Output folder; default MAP's name + _cryo2struct, here.")
     ] = None,
+    half1: common.Half1 = None,
+    half2: common.Half2 = None,
     resolution: common.Resolution = None,
     mask: common.Mask = None,
     contour: common.Contour = None,
@@ -54,7 +64,8 @@ def build(
     ] = None,
 ) -> None:
     """Build a protein model into a density map."""
-    folder = output or Path(f"{plain_name(map_file)}_cryo2struct")
+    given_map, fasta = map_and_fasta(map_file, fasta, half1 is not None or half2 is not None)
+    folder = output or Path(f"{plain_name(given_map or half1 or map_file)}_cryo2struct")
     with relion.JobControl(job) as control, common.Console() as console:
         settings = common.collect_settings(
             config,
@@ -73,8 +84,33 @@ def build(
             refinement__mode=refine,
         )
         given = common.parse_copies(copies)
-        run(map_file, fasta, folder, settings, given, mask, force, console, control, maps, handover, report)
+        run(
+            given_map,
+            fasta,
+            folder,
+            settings,
+            given,
+            mask,
+            force,
+            console,
+            control,
+            maps,
+            handover,
+            report,
+            (half1, half2),
+        )
     print(folder / "model.cif")
+
+
+def map_and_fasta(first: Path, second: Path | None, half_maps: bool) -> tuple[Path | None, Path]:
+    """Which of the two files is which: with half maps, one file alone is the sequences."""
+    from cryo2struct.errors import UsageError
+
+    if second is not None:
+        return first, second
+    if not half_maps:
+        raise UsageError("FASTA: is missing; give MAP and FASTA, or FASTA with --half1 and --half2")
+    return None, first
 
 
 def plain_name(path: Path) -> str:
@@ -86,7 +122,7 @@ def plain_name(path: Path) -> str:
 
 
 def run(
-    map_file: Path,
+    map_file: Path | None,
     fasta: Path,
     folder: Path,
     settings: Settings,
@@ -98,6 +134,7 @@ def run(
     maps: bool = False,
     handover: bool = True,
     report: bool = True,
+    half_maps: tuple[Path | None, Path | None] = (None, None),
 ) -> None:
     """Check the inputs, build, and write the output folder; an earlier run stays as it was when something fails."""
     import shlex
@@ -106,8 +143,9 @@ def run(
     from cryo2struct import pipeline
     from cryo2struct.cli.report import REPORT_FILE, write_report
     from cryo2struct.errors import NoCandidatesError
+    from cryo2struct.io.maps import write_map
     from cryo2struct.io.outputs import check_folder, prepare_folder, write_text
-    from cryo2struct.io.run_folder import read_map_of, read_run
+    from cryo2struct.io.run_folder import MEAN_MAP, read_map_of, read_run
     from cryo2struct.io.sequences import read_sequences
     from cryo2struct.networks.esm2_files import weights_file
     from cryo2struct.record import Recorder, save_record
@@ -115,7 +153,8 @@ def run(
 
     command = shlex.join(["cryo2struct", *sys.argv[1:]])
     record = Recorder(control.polled(console.say), control.polled(console.progress), command)
-    inputs = {"map": map_file, "fasta": fasta} | ({"mask": mask} if mask else {})
+    named = {"map": map_file, "half1": half_maps[0], "half2": half_maps[1], "fasta": fasta, "mask": mask}
+    inputs = {name: path for name, path in named.items() if path is not None}
     if settings.sequence.esm_weights is not None and settings.sequence.features not in ("none", "builtin"):
         inputs["esm_weights"] = weights_file(settings.sequence.features, settings.sequence.esm_weights)
     check_folder(folder, force, inputs.values())
@@ -123,15 +162,21 @@ def run(
         sequences, warnings = read_sequences(fasta, copies)
         for warning in warnings:
             record.warn(warning)
-        density, chosen = common.read_map_and_mask(map_file, mask, settings, record.warn)
+        halves = common.read_half_maps(*half_maps, settings, record.warn)
+        density = common.read_map_or_mean(map_file, halves, settings, record.warn)
+        chosen = common.read_mask_of(mask, density, settings, record.warn)
     try:
-        result = pipeline.build(density, sequences, settings, mask=chosen, record=record)
+        result = pipeline.build(density, sequences, settings, mask=chosen, half_maps=halves, record=record)
     except NoCandidatesError:
         if not folder.exists() or not any(folder.iterdir()):
             save_record(prepare_folder(folder, force), record, settings, inputs, ["run.json"])
         raise
     prepare_folder(folder, force, inputs.values())
     later = [REPORT_FILE] if report else []
+    if map_file is None:
+        inputs["map"] = folder / MEAN_MAP
+        write_map(folder / MEAN_MAP, density, "mean of two half maps")
+        later.append(MEAN_MAP)
     save_run(folder, result, density, sequences, settings, inputs, maps=maps, handover=handover, later=later)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")
     if report:

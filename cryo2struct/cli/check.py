@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from cryo2struct.preflight import Look
     from cryo2struct.settings import Settings
 
-MASKED = 0.1  # share of the voxels
-
 
 def check(
     map_file: common.MapFile,
@@ -87,7 +85,7 @@ def describe_map(density: DensityMap, found: Look) -> list[str]:
     noise = (
         f"{(found.peak - found.level) / found.sigma:.0f} x the noise" if found.sigma > 0 else "without noise around it"
     )
-    masked = "masked" if found.constant >= MASKED else "not masked"
+    masked = "masked" if found.masked else "not masked"
     source = "estimated from the map" if found.estimated else "given"
     return [
         f"box         {box} voxels of {voxel} A; columns, rows, sections: {axes}",

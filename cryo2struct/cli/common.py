@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.progress import Progress
 
+    from cryo2struct.enhancement import HalfMaps
     from cryo2struct.objects import DensityMap
     from cryo2struct.settings import Settings
 
@@ -22,6 +23,8 @@ MapFile = Annotated[Path, typer.Argument(metavar="MAP", help="Density map: MRC o
 FastaFile = Annotated[Path, typer.Argument(metavar="FASTA", help="Sequences of everything in the map.")]
 Resolution = Annotated[float | None, typer.Option(help="Resolution in A; estimated from the map when absent.")]
 Mask = Annotated[Path | None, typer.Option(help="Only its voxels above 0.5 are looked at; may be on another grid.")]
+Half1 = Annotated[Path | None, typer.Option(help="First half map, raw: neither masked nor sharpened.")]
+Half2 = Annotated[Path | None, typer.Option(help="Second half map.")]
 Contour = Annotated[float | None, typer.Option(help="Voxels below this value are not predicted.")]
 VoxelSize = Annotated[float | None, typer.Option(help="Voxel size in A; overrules the header.")]
 Origin = Annotated[str, typer.Option(help="What places voxel 0: auto, header (ORIGIN), nstart or zero.")]
@@ -73,20 +76,75 @@ def read_map_and_mask(
     path: Path, mask: Path | None, settings: Settings, warn: Callable[[str], None]
 ) -> tuple[DensityMap, NDArray[np.bool_] | None]:
     """The map and its mask, the reader's warnings handed to `warn`."""
-    from cryo2struct.io.maps import read_map, read_mask
+    density = read_map_of(path, settings, warn)
+    return density, read_mask_of(mask, density, settings, warn)
+
+
+def read_map_of(path: Path, settings: Settings, warn: Callable[[str], None]) -> DensityMap:
+    """A map, read as the settings say."""
+    from cryo2struct.io.maps import read_map
 
     options = settings.map
     density, warnings = read_map(
         path, voxel_size=options.voxel_size, origin=options.origin, max_voxels=options.max_voxels
     )
-    chosen = None
-    if mask is not None:
-        mask_map, more = read_mask(mask, density.frame, voxel_size=options.voxel_size, origin=options.origin)
-        chosen = mask_map.values > 0.5
-        warnings += more
     for warning in warnings:
         warn(warning)
-    return density, chosen
+    return density
+
+
+def read_mask_of(
+    mask: Path | None, density: DensityMap, settings: Settings, warn: Callable[[str], None]
+) -> NDArray[np.bool_] | None:
+    """Where the mask of a map is above 0.5, on the map's grid; None without one."""
+    from cryo2struct.io.maps import read_mask
+
+    if mask is None:
+        return None
+    mask_map, warnings = read_mask(mask, density.frame, voxel_size=settings.map.voxel_size, origin=settings.map.origin)
+    for warning in warnings:
+        warn(warning)
+    return mask_map.values > 0.5
+
+
+def read_half_maps(
+    first: Path | None, second: Path | None, settings: Settings, warn: Callable[[str], None]
+) -> HalfMaps | None:
+    """The two half maps, or None where none is given.
+
+    Raises
+    ------
+    UsageError
+        Only one is given.
+    InputError
+        They are one file, are on different grids, or hold the same values.
+    """
+    from cryo2struct.errors import InputError, UsageError
+
+    if first is None and second is None:
+        return None
+    if first is None or second is None:
+        given, other = ("--half1", "--half2") if second is None else ("--half2", "--half1")
+        raise UsageError(f"{given}: a half map alone says nothing; give {other} as well")
+    from cryo2struct.enhancement import HalfMaps
+
+    one = read_map_of(first, settings, warn)
+    if second.exists() and first.samefile(second):
+        raise InputError(f"--half2 {second}: is the file of --half1; give the other half map")
+    return HalfMaps(one, read_map_of(second, settings, warn))
+
+
+def read_map_or_mean(
+    path: Path | None, halves: HalfMaps | None, settings: Settings, warn: Callable[[str], None]
+) -> DensityMap:
+    """The map, or where none is given the mean of the half maps; raises UsageError where there are none either."""
+    from cryo2struct.errors import UsageError
+
+    if path is not None:
+        return read_map_of(path, settings, warn)
+    if halves is None:
+        raise UsageError("MAP: is missing; give a map, or --half1 and --half2")
+    return halves.mean
 
 
 class Console:

@@ -14,6 +14,7 @@ from cryo2struct.cli import (
     classify,
     demo,
     doctor,
+    enhance,
     evaluate,
     evaluate_classifier,
     evaluate_set,
@@ -36,6 +37,7 @@ app.command()(build.build)
 app.command()(check.check)
 app.command()(classify.classify)
 app.command()(trace.trace)
+app.command()(enhance.enhance)
 app.command()(evaluate.evaluate)
 app.command()(build_set.build_set)
 app.command()(evaluate_set.evaluate_set)

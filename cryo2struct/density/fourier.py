@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import scipy.fft
@@ -79,6 +79,18 @@ def fsc(first: FloatArray, second: FloatArray, voxel: ArrayLike) -> tuple[FloatA
     cross, own, other = _shell_sums([(one, two), (one, one), (two, two)], first.shape, voxel)
     norm = np.sqrt(own * other)
     return shell_frequencies(first.shape, voxel), np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
+
+
+def crossing(d_inv: FloatArray, curve: FloatArray, level: float) -> float | None:
+    """Where a curve first falls below a level, in angstrom, by linear interpolation between shells; None: nowhere."""
+    below = np.flatnonzero(curve < level)
+    if not len(below):
+        return None
+    at = int(below[0])
+    if at == 0:
+        return float(1 / d_inv[0])
+    part = (curve[at - 1] - level) / (curve[at - 1] - curve[at])
+    return float(1 / (d_inv[at - 1] + part * (d_inv[at] - d_inv[at - 1])))
 
 
 def estimate_resolution(values: FloatArray, voxel: float) -> float:
@@ -183,10 +195,16 @@ def sharpen(values: FloatArray, voxel: ArrayLike, b_factor: float) -> NDArray[np
     voxel : one number, or (3,) along x, y, z, in angstrom
     b_factor : angstrom^2
     """
-    spectrum = _transform(values)
-    spectrum *= np.exp(-b_factor / 4 * frequencies(values.shape, voxel) ** 2)
-    changed = scipy.fft.irfftn(spectrum, s=values.shape, overwrite_x=True, workers=-1)
+    changed = weighted(values, voxel, lambda s: np.exp(-b_factor / 4 * s**2))
     return np.asarray(np.where(values == 0, 0, changed), dtype=np.float32)
+
+
+def weighted(values: FloatArray, voxel: ArrayLike, weight: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """The density with its Fourier terms multiplied by a weight that depends on their frequency in 1 / angstrom."""
+    spectrum = _transform(values)
+    spectrum *= weight(frequencies(values.shape, voxel)).astype(np.float32, copy=False)
+    changed: FloatArray = scipy.fft.irfftn(spectrum, s=values.shape, overwrite_x=True, workers=-1)
+    return changed
 
 
 def _voxel(voxel: ArrayLike) -> FloatArray:

@@ -125,6 +125,6 @@ class Blend:
         self._sum[rows] += np.moveaxis(tile, 0, -1)[here] * weight[:, None]
         self._weight[rows] += weight
 
-    def result(self) -> NDArray[np.float16]:
+    def result(self) -> NDArray[np.float32]:
         """The mean (M, channels) at the rows of `index`."""
-        return (self._sum / np.maximum(self._weight, 1e-12)[:, None]).astype(np.float16)
+        return (self._sum / np.maximum(self._weight, 1e-12)[:, None]).astype(np.float32, copy=False)

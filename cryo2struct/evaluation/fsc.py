@@ -66,20 +66,8 @@ def map_fsc(first: DensityMap, second: DensityMap, mask: DensityMap | None = Non
         if values.min() == values.max():
             raise InputError(f"{name}: is {values.min() + 0.0:g} everywhere inside the mask; give another map or mask")
     d_inv, curve = (part[1:] for part in fourier.fsc(one, two, first.frame.voxel))
-    half, gold = (crossing(d_inv, curve, level) for level in LEVELS)
+    half, gold = (fourier.crossing(d_inv, curve, level) for level in LEVELS)
     return MapFsc(d_inv, curve, half, gold)
-
-
-def crossing(d_inv: FloatArray, curve: FloatArray, level: float) -> float | None:
-    """Where a curve first falls below a level, in angstrom, by linear interpolation between shells; None: nowhere."""
-    below = np.flatnonzero(curve < level)
-    if not len(below):
-        return None
-    at = int(below[0])
-    if at == 0:
-        return float(1 / d_inv[0])
-    part = (curve[at - 1] - level) / (curve[at - 1] - curve[at])
-    return float(1 / (d_inv[at - 1] + part * (d_inv[at] - d_inv[at - 1])))
 
 
 def draw(figure: Figure, found: MapFsc) -> None:

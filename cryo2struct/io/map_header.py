@@ -47,6 +47,7 @@ class MapHeader:
     space_group, extended : int
         ISPG and NSYMBT (bytes of the extended header, as stated).
     skew : (3, 4) rotation and translation, or None when the skew flag is not set
+    labels : lines of text, those that are not empty
     """
 
     order: Literal["<", ">"]
@@ -61,6 +62,7 @@ class MapHeader:
     space_group: int
     extended: int
     skew: FloatArray | None
+    labels: tuple[str, ...]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -96,6 +98,7 @@ class MapHeader:
             "cell": self.cell,
             "origin": self.origin,
             "space_group": self.space_group,
+            "labels": self.labels,
         }
 
 
@@ -274,7 +277,12 @@ def _header_from(path: str, block: bytes, record: Mapping[str, Any], order: Lite
         space_group=int(record["ispg"]),
         extended=int(record["nsymbt"]),
         skew=_skew(block, order),
+        labels=tuple(text for label in record["label"] if (text := _text(label))),
     )
+
+
+def _text(label: bytes) -> str:
+    return label.split(b"\0")[0].decode("ascii", "replace").strip()
 
 
 def _skew(block: bytes, order: str) -> FloatArray | None:

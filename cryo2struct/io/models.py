@@ -237,12 +237,19 @@ def write_pdb(
     return None
 
 
-def write_confidence(path: str | os.PathLike[str], trace: Trace, sequences: Sequences, model: Model) -> None:
+def write_confidence(
+    path: str | os.PathLike[str],
+    trace: Trace,
+    sequences: Sequences,
+    model: Model,
+    local_resolution: FloatArray | None = None,
+) -> None:
     """Write confidence.csv: one line per residue, in the order of the model.
 
     `entity`, `copy` and `position` count from 1 and `confidence` is in percent, as in the model; `place_prob` and
     `register_prob` run from 0 to 1; `interpolated` is 1 where no candidate was found; `atoms` is "all", "backbone"
-    where the side chain ends with CB, or "CA" for a residue that has its C-alpha alone.
+    where the side chain ends with CB, or "CA" for a residue that has its C-alpha alone. `local_resolution`, (R,) for
+    the rows of the trace, in angstrom, is a column only where it is given.
 
     Raises
     ------
@@ -254,7 +261,8 @@ def write_confidence(path: str | os.PathLike[str], trace: Trace, sequences: Sequ
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     titles = ["chain", "entity", "copy", "position", "residue", "confidence", "place_prob", "register_prob"]
-    table.writerow([*titles, "interpolated", "atoms"])
+    more = ["local_resolution"] if local_resolution is not None else []
+    table.writerow([*titles, "interpolated", "atoms", *more])
     order = np.lexsort((trace.position, trace.copy, trace.entity)).tolist()
     for row, residue in zip(order, residues, strict=True):
         entity, copy, position = int(trace.entity[row]), int(trace.copy[row]), int(trace.position[row])
@@ -263,7 +271,8 @@ def write_confidence(path: str | os.PathLike[str], trace: Trace, sequences: Sequ
         interpolated = int(trace.candidate[row] < 0)
         place = [names[entity, copy], entity + 1, copy + 1, position + 1, letter]
         atoms = _what_is_there(residue, letter)
-        table.writerow([*place, f"{100 * trace.confidence[row]:.2f}", *probabilities, interpolated, atoms])
+        known = [f"{local_resolution[row]:.2f}"] if local_resolution is not None else []
+        table.writerow([*place, f"{100 * trace.confidence[row]:.2f}", *probabilities, interpolated, atoms, *known])
     write_text(path, text.getvalue())
 
 

@@ -28,6 +28,9 @@ from cryo2struct.objects import DensityMap, FloatArray, IntArray
 MIRRORED_MAP = "map_mirrored.mrc"
 """The map flipped along x, where the model belongs to it."""
 
+MEAN_MAP = "map_mean.mrc"
+"""The mean of the half maps, where no other map was given."""
+
 
 class InputFile(BaseModel):
     """A file that the run read."""

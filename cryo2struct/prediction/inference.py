@@ -115,11 +115,12 @@ def _forward(network: Classifier, boxes: Tensor, rotations: int) -> tuple[FloatA
 
 
 def _collect(density: DensityMap, voxels: Blend, cells: Blend) -> Prediction:
-    values = cells.result()
+    values = cells.result().astype(np.float16)
     edges = np.cumsum([0, *CELL_HEADS.values()])
     heads = {name: values[:, a:b] for name, a, b in zip(CELL_HEADS, edges[:-1], edges[1:], strict=True)}
     index: IntArray = voxels.index
-    return Prediction(frame=density.frame, voxels=index, atoms=voxels.result(), cells=cells.index, heads=heads)
+    atoms = voxels.result().astype(np.float16)
+    return Prediction(frame=density.frame, voxels=index, atoms=atoms, cells=cells.index, heads=heads)
 
 
 def estimate_seconds(

@@ -5,7 +5,15 @@ import pytest
 import scipy.fft
 import scipy.ndimage
 
-from cryo2struct.density.fourier import estimate_resolution, frequencies, fsc, radial_power, sharpen, shell_frequencies
+from cryo2struct.density.fourier import (
+    crossing,
+    estimate_resolution,
+    frequencies,
+    fsc,
+    radial_power,
+    sharpen,
+    shell_frequencies,
+)
 
 SHAPE = (18, 21, 24)
 VOXEL = np.array([1.1, 0.9, 1.3])  # x, y, z
@@ -119,3 +127,14 @@ def test_sharpening_leaves_what_a_mask_cleared():
     values[:, :8] = 0
     assert (sharpen(values, 1.0, -30.0)[:, :8] == 0).all()
     assert np.abs(sharpen(values, 1.0, 0.0) - values).max() < 1e-5
+
+
+def test_crossings_of_known_curves():
+    d_inv = np.linspace(0.02, 0.4, 20)
+    line = 1 - 2.5 * d_inv
+    assert crossing(d_inv, line, 0.5) == pytest.approx(5)
+    assert crossing(d_inv, line, 0.143) == pytest.approx(2.5 / 0.857)
+    assert crossing(d_inv, line, -0.1) is None
+    # The first fall counts, not what comes after it; a curve that starts below crosses at its first shell.
+    assert crossing(d_inv, np.where(d_inv > 0.3, 1.0, line), 0.5) == pytest.approx(5)
+    assert crossing(d_inv, np.zeros(20), 0.5) == pytest.approx(50)

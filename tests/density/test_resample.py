@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryo2struct.density.resample import border_median, mirrored, plan_axis, resample
+from cryo2struct.density.resample import border_median, mirrored, plan_axis, resample, resample_back
 from cryo2struct.objects import DensityMap, GridFrame
 
 voxels = st.floats(0.5, 2.2)
@@ -45,6 +45,20 @@ def test_a_band_limited_function_is_the_same_on_both_grids(vx: float, vy: float,
     index = np.stack(np.meshgrid(*(np.arange(n) for n in result.frame.shape), indexing="ij"), axis=-1)
     centroid = (weights * result.frame.to_xyz(index)).sum((0, 1, 2)) / weights.sum()
     np.testing.assert_allclose(centroid, centre, atol=0.01)
+
+
+@settings(max_examples=15, deadline=None)
+@given(voxels, voxels, voxels, st.floats(-3, 3), st.integers(0, 2**32 - 1))
+def test_the_way_back_gives_the_map_again(vx: float, vy: float, vz: float, level: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    voxel = np.array([vx, vy, vz])
+    shape = tuple(int(np.ceil(rng.uniform(44, 52) / spacing)) for spacing in voxel[::-1])
+    frame = GridFrame((shape[0], shape[1], shape[2]), voxel, rng.uniform(-100, 100, 3))
+    centre = frame.to_xyz((np.array(shape) - 1) / 2) + rng.uniform(-1, 1, 3)
+    values = (level + gaussian(frame, centre, 3.5)).astype(np.float32)
+    back = resample_back(resample(DensityMap(values, frame), workers=1).values, frame, level, workers=1)
+    np.testing.assert_allclose(back, values, atol=2e-5)
+    assert back.dtype == np.float32
 
 
 @pytest.mark.parametrize(("voxel", "samples"), [(0.5, 32), (2.0, 32), (1.5, 28), (0.75, 32)])

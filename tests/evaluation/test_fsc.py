@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cryo2struct.errors import InputError
-from cryo2struct.evaluation.fsc import crossing, draw, map_fsc
+from cryo2struct.evaluation.fsc import draw, map_fsc
 from cryo2struct.objects import DensityMap, GridFrame
 from cryo2struct.training.plot import save_figure, start_figure
 
@@ -49,17 +49,6 @@ def test_curve_against_numpy_with_and_without_mask():
     _, masked = by_numpy(first.values * mask.values, second.values * mask.values)
     np.testing.assert_allclose(map_fsc(first, second, mask).fsc, masked, atol=1e-5)
     assert np.abs(np.array(masked) - curve).max() > 0.01
-
-
-def test_crossings_of_known_curves():
-    d_inv = np.linspace(0.02, 0.4, 20)
-    line = 1 - 2.5 * d_inv
-    assert crossing(d_inv, line, 0.5) == pytest.approx(5)
-    assert crossing(d_inv, line, 0.143) == pytest.approx(2.5 / 0.857)
-    assert crossing(d_inv, line, -0.1) is None
-    # The first fall counts, not what comes after it; a curve that starts below crosses at its first shell.
-    assert crossing(d_inv, np.where(d_inv > 0.3, 1.0, line), 0.5) == pytest.approx(5)
-    assert crossing(d_inv, np.zeros(20), 0.5) == pytest.approx(50)
 
 
 def test_equal_maps_never_fall():

@@ -294,6 +294,18 @@ def test_confidence_table(tmp_path, rows):
     # the row that has no backbone is the first of KEYS: chain E, the last of the file
     letters = [line["residue"] for line in table[:-1]]
     assert [line["atoms"] for line in table] == [*("all" if x in "AG" else "backbone" for x in letters), "CA"]
+    assert "local_resolution" not in table[0]
+
+
+def test_local_resolution_stands_with_its_residue(tmp_path, rows):
+    trace = trace_of(KEYS)
+    model = model_from_trace(trace, SEQUENCES, backbone_of(trace))
+    told = np.array([100 * entity + 10 * copy + position for entity, copy, position in KEYS])
+    write_confidence(tmp_path / "confidence.csv", trace, SEQUENCES, model, told)
+    with (tmp_path / "confidence.csv").open() as stream:
+        for line in csv.DictReader(stream):
+            entity, copy, position = (int(line[name]) - 1 for name in ("entity", "copy", "position"))
+            assert float(line["local_resolution"]) == 100 * entity + 10 * copy + position
 
 
 def test_backbone_atoms_in_the_order_of_files(tmp_path, trace):
