@@ -1,0 +1,184 @@
+"""What an enhancement took away from a map, and what it added.
+
+Networks that enhance maps are trained on proteins and weaken what is rare: ligands, ions, waters, lipids. Here the
+enhanced map is brought to the scale of its original and each connected blob is listed of which at most half is left,
+and each that was not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from cryo2struct.enhancement.blobs import Blobs, blobs
+from cryo2struct.enhancement.kinds import Kind, Shape, likely_kind
+from cryo2struct.enhancement.matching import MOLECULE, Matched, matched
+from cryo2struct.objects import DensityMap, FloatArray
+
+LEFT = 0.5  # share of the original density; where more is left, nothing was removed
+SIGMAS = 5.0  # of the noise of the original; smaller differences are not listed
+LEAST_HEIGHT = 0.25  # of the strong density of the molecule; smaller differences are not listed
+
+
+@dataclass(frozen=True)
+class Residues:
+    """Built residues (R,) that entries are placed by.
+
+    Attributes
+    ----------
+    names : (R,) as they are shown, e.g. "A 12"
+    xyz : (R, 3) angstrom
+    """
+
+    names: Sequence[str]
+    xyz: FloatArray
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A connected blob of density that one of two maps lacks.
+
+    Attributes
+    ----------
+    kind : what it is likely to be
+    xyz : x, y, z of its highest value in angstrom
+    sigmas : height of the original there over the original's noise, None where there is no noise to see
+    height : of the map that has it, of the strong density of the molecule
+    left : share of that which the other map has there, 0 to 0.5
+    volume : cubic angstrom at half height
+    elongation : longest over middle width, 1 for a ball
+    distance : angstrom to the molecule of the enhanced map
+    residue : nearest built residue, None when there are none
+    residue_distance : angstrom to it
+    """
+
+    kind: Kind
+    xyz: tuple[float, float, float]
+    sigmas: float | None
+    height: float
+    left: float
+    volume: float
+    elongation: float
+    distance: float
+    residue: str | None = None
+    residue_distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The list of an enhancement.
+
+    Attributes
+    ----------
+    removed, invented : entries, the highest first
+    removed_blobs : (z, y, x) 1-based number of the entry of `removed` each voxel belongs to, 0 for none
+    difference : original less enhanced map at the scale of the original
+    notes : what a reader of the list has to know
+    """
+
+    removed: tuple[Entry, ...]
+    invented: tuple[Entry, ...]
+    removed_blobs: NDArray[np.int32]
+    difference: DensityMap
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by name, for JSON; the difference map is left to the attribute."""
+        lists = {name: [asdict(entry) for entry in getattr(self, name)] for name in ("removed", "invented")}
+        return {**lists, "notes": list(self.notes)}
+
+
+def guard(original: DensityMap, enhanced: DensityMap, residues: Residues | None = None) -> Guard:
+    """List what an enhancement removed or weakened by half or more, and what it invented.
+
+    Parameters
+    ----------
+    original, enhanced : DensityMap
+        On one grid.
+    residues : Residues, optional
+        Built residues, to name the nearest one of each entry.
+
+    Raises
+    ------
+    InputError
+        The grids differ, or one of the maps is constant.
+    """
+    both = matched(original, enhanced)
+    frame = original.frame
+    least = max(SIGMAS * both.sigma, LEAST_HEIGHT * both.strong)
+    difference = both.original - both.enhanced
+    removed = blobs(_lost(both.original, both.enhanced), least, frame)
+    invented = blobs(_lost(both.enhanced, both.original), least, frame)
+    listed = _Lister(both, original, residues)
+    notes = () if both.sigma > 0 else ("the original has no noise around the molecule: heights are not in sigmas",)
+    return Guard(
+        removed=listed.entries(removed, both.original, both.enhanced),
+        invented=listed.entries(invented, both.enhanced, both.original),
+        removed_blobs=removed.labels,
+        difference=DensityMap(difference, frame, original.header),
+        notes=notes,
+    )
+
+
+def _lost(having: FloatArray, lacking: FloatArray) -> FloatArray:
+    """What one map has more than the other where the other has at most `LEFT` of it, else 0."""
+    lacking = np.maximum(lacking, 0)
+    return np.where(lacking <= LEFT * having, having - lacking, 0)
+
+
+class _Lister:
+    """Makes entries of blobs."""
+
+    def __init__(self, both: Matched, original: DensityMap, residues: Residues | None) -> None:
+        self.both, self.frame, self.residues = both, original.frame, residues
+        self.tree = cKDTree(residues.xyz) if residues is not None and len(residues.names) else None
+        molecule = both.enhanced > MOLECULE * both.strong
+        pieces, _ = scipy.ndimage.label(molecule)
+        sizes = np.bincount(pieces.ravel()) * float(np.prod(self.frame.voxel))
+        sizes[0] = 0
+        # Small pieces may be what was invented.
+        self.molecule = cKDTree(self.frame.to_xyz(np.argwhere((sizes >= 300.0)[pieces])).reshape(-1, 3))
+
+    def entries(self, found: Blobs, having: FloatArray, lacking: FloatArray) -> tuple[Entry, ...]:
+        """Entries of blobs of the map `having`, which the map `lacking` lacks."""
+        at = tuple(found.peak.T)
+        height, left = having[at], lacking[at]
+        xyz = self.frame.to_xyz(found.peak)
+        distance, _ = self.molecule.query(xyz)
+        entries = []
+        for row, place in enumerate(xyz):
+            shape = Shape(
+                volume=float(found.volume[row]),
+                height=float(height[row] / self.both.strong),
+                elongation=float(found.elongation[row]),
+                distance=float(distance[row]),
+            )
+            sigmas = float(self.both.original[at][row] / self.both.sigma) if self.both.sigma > 0 else None
+            name, away = self._nearest(place)
+            entries.append(
+                Entry(
+                    kind=likely_kind(shape),
+                    xyz=(float(place[0]), float(place[1]), float(place[2])),
+                    sigmas=sigmas,
+                    height=shape.height,
+                    left=float(np.clip(left[row] / height[row], 0, 1)),
+                    volume=shape.volume,
+                    elongation=shape.elongation,
+                    distance=shape.distance,
+                    residue=name,
+                    residue_distance=away,
+                )
+            )
+        return tuple(entries)
+
+    def _nearest(self, place: FloatArray) -> tuple[str | None, float | None]:
+        if self.tree is None or self.residues is None:
+            return None, None
+        distance, index = self.tree.query(place)
+        return self.residues.names[int(index)], float(distance)

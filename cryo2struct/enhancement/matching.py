@@ -1,0 +1,101 @@
+"""An enhanced map brought to the scale of its original, so that the two can be compared voxel by voxel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+
+from cryo2struct.density.fourier import nearest_filtered
+from cryo2struct.density.normalise import background
+from cryo2struct.errors import InputError
+from cryo2struct.objects import DensityMap, FloatArray
+
+REACH = 8.0  # angstrom; standard deviation of the Gaussian over which the scale of the enhanced map is taken
+MOLECULE = 0.3  # of the strong density; what reaches it in the enhanced map is the molecule, which sets the scale
+STRONG = 99.5  # percentile of a map that is its strong density
+PRIOR = 0.02  # weight of the mean scale of the map, of a volume that is filled with molecule
+MOST_CHANGE = 2.0  # by which the scale of a place may differ from the mean one
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Both maps above the solvent, on the scale of the original.
+
+    Attributes
+    ----------
+    original : (z, y, x) the original, its solvent level taken off
+    enhanced : (z, y, x) the enhanced map, filtered and scaled
+    sigma : noise of the original in its own units, 0 where there is none to see
+    strong : height of strong density of the molecule
+    """
+
+    original: FloatArray
+    enhanced: FloatArray
+    sigma: float
+    strong: float
+
+
+def matched(original: DensityMap, enhanced: DensityMap) -> Matched:
+    """Bring an enhanced map to the scale of its original.
+
+    First one factor per Fourier shell, by least squares: this undoes sharpening. Networks scale each place on its own;
+    hence the ratio of both maps within the molecule is taken around each voxel, where the molecule is what is
+    strong in the enhanced map: what an enhancement has removed does not count.
+
+    Parameters
+    ----------
+    original, enhanced : DensityMap
+        On one grid.
+
+    Raises
+    ------
+    InputError
+        The grids differ, or one of the maps is constant.
+    """
+    one, other = original.frame, enhanced.frame
+    if one.shape != other.shape or not np.allclose(one.to_index(other.to_xyz([[0, 0, 0], one.shape])),
+                                                   [[0, 0, 0], one.shape], atol=0.05):
+        raise InputError(f"enhanced map: its grid {_words(other.shape)} is not the original's {_words(one.shape)}: "
+                         "enhance the map that you compare with")
+    values, sigma = _above_solvent(original, "original map")
+    changed = nearest_filtered(_above_solvent(enhanced, "enhanced map")[0], values, one.voxel)
+    changed -= np.float32(background(changed).level)
+    strong = float(np.percentile(changed[::2, ::2, ::2], STRONG))
+    changed *= _scale(values, changed, MOLECULE * strong, one.voxel)
+    return Matched(values, changed, sigma, float(np.percentile(values[::2, ::2, ::2], STRONG)))
+
+
+def _above_solvent(density: DensityMap, name: str) -> tuple[FloatArray, float]:
+    ground = background(density.values)
+    values = density.values - np.float32(ground.level)
+    if not values.any():
+        raise InputError(f"{name}: all values are {ground.level:g}: nothing to compare")
+    return values, ground.sigma
+
+
+def _scale(values: FloatArray, changed: FloatArray, threshold: float, voxel: FloatArray) -> FloatArray:
+    """What the enhanced map is to be multiplied by at each voxel."""
+    inside = changed > threshold
+    total = float(changed[inside].sum())
+    if total <= 0:
+        return np.ones(1, dtype=np.float32)
+    mean = float(values[inside].sum()) / total
+    prior = PRIOR * total / np.count_nonzero(inside)
+    here = _smooth(np.where(inside, values, 0), voxel) + np.float32(prior * mean)
+    here /= np.maximum(_smooth(np.where(inside, changed, 0), voxel), 0) + np.float32(prior)
+    return np.clip(here, mean / MOST_CHANGE, mean * MOST_CHANGE, out=here)
+
+
+def _smooth(values: FloatArray, voxel: FloatArray) -> FloatArray:
+    """Mean over a Gaussian of `REACH`; by a transform, as the Gaussian is wide."""
+    spectrum = scipy.fft.rfftn(values, workers=-1)
+    spectrum = scipy.ndimage.fourier_gaussian(spectrum, REACH / np.asarray(voxel)[::-1], n=values.shape[2], output=spectrum)
+    smooth: FloatArray = scipy.fft.irfftn(spectrum, s=values.shape, overwrite_x=True, workers=-1)
+    return smooth
+
+
+def _words(shape: tuple[int, int, int]) -> str:
+    return "x".join(str(length) for length in reversed(shape))
