@@ -100,6 +100,7 @@ def judge(original: DensityMap, enhanced: DensityMap, atoms: Atoms, found: Guard
     usual = [float(np.median(values_at(density, atoms.protein))) for density in (before, after)]
     entries = [entry for entry in found.removed if entry.kind != "noise"]
     peaks = np.array([entry.xyz for entry in entries]).reshape(-1, 3)
+    every = np.array([peak for entry in entries for peak in entry.peaks]).reshape(-1, 3)
     row = Row(ligands=len(atoms.ligands), entries=len(entries), invented=len(found.invented))
     for name, xyz in atoms.ligands:
         peak = [float(values_at(density, xyz).max()) for density in (before, after)]
@@ -107,7 +108,7 @@ def judge(original: DensityMap, enhanced: DensityMap, atoms: Atoms, found: Guard
         if peak[0] <= 0 or left > 0.5:
             continue
         seen = peak[0] >= VISIBLE * ground.sigma
-        listed = len(peaks) > 0 and float(np.linalg.norm(peaks[:, None] - xyz, axis=-1).min()) <= 2.5
+        listed = len(every) > 0 and float(np.linalg.norm(every[:, None] - xyz, axis=-1).min()) <= 2.5
         row.lowered += 1
         row.listed += listed
         row.visible += seen

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cryo2struct.objects import FloatArray, GridFrame, IntArray
 
 HALF = 0.5  # of the peak of a connected piece: what reaches it is a blob
+APART = 2.5  # angstrom; a lower peak this near to a higher one is part of it
 FULL = np.ones((3, 3, 3), dtype=np.bool_)
 
 
@@ -21,6 +22,7 @@ class Blobs:
     Attributes
     ----------
     peak : (B, 3) voxel z, y, x of the highest value
+    peaks : (B,) arrays (P, 3) of all places within `APART` of which nothing is higher, the highest first
     height : (B,) that value
     volume : (B,) cubic angstrom that reach half of the height
     elongation : (B,) longest over middle standard deviation of the blob along its principal axes, 1 for a ball
@@ -29,6 +31,7 @@ class Blobs:
     """
 
     peak: IntArray
+    peaks: tuple[IntArray, ...]
     height: FloatArray
     volume: FloatArray
     elongation: FloatArray
@@ -79,12 +82,21 @@ def _measured(labels: NDArray[np.int32], values: FloatArray, least: float, frame
     spread = _spreads(row, frame.to_xyz(zyx), height[inside].astype(np.float64), len(peaks), frame.voxel)
     return Blobs(
         peak=np.column_stack(np.unravel_index(index[peaks], values.shape)),
+        peaks=_all_peaks(labels, values, len(peaks), frame),
         height=height[peaks],
         volume=number * float(np.prod(frame.voxel)),
         elongation=spread[:, 2] / spread[:, 1],
         flatness=spread[:, 1] / spread[:, 0],
         labels=labels,
     )
+
+
+def _all_peaks(labels: NDArray[np.int32], values: FloatArray, number: int, frame: GridFrame) -> tuple[IntArray, ...]:
+    size = [2 * max(int(APART / float(voxel)), 1) + 1 for voxel in frame.voxel[::-1]]
+    zyx = np.argwhere((labels > 0) & (values == scipy.ndimage.maximum_filter(values, size, mode="constant")))
+    label, height = labels[tuple(zyx.T)], values[tuple(zyx.T)]
+    order = np.lexsort((-height, label))
+    return tuple(np.split(zyx[order], np.searchsorted(label[order], np.arange(2, number + 1)))) if number else ()
 
 
 def _spreads(row: IntArray, xyz: FloatArray, weight: FloatArray, number: int, voxel: FloatArray) -> FloatArray:

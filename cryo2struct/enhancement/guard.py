@@ -48,6 +48,7 @@ class Entry:
     ----------
     kind : what it is likely to be
     xyz : x, y, z of its highest value in angstrom
+    peaks : x, y, z of all its peaks, the highest first; a chain or a belt has many
     sigmas : height of the original there over the original's noise, None where there is no noise to see
     height : of the map that has it, of the strong density of the molecule
     left : share of that which the other map has there, 0 to 0.5
@@ -60,6 +61,7 @@ class Entry:
 
     kind: Kind
     xyz: tuple[float, float, float]
+    peaks: tuple[tuple[float, ...], ...]
     sigmas: float | None
     height: float
     left: float
@@ -111,7 +113,7 @@ def guard(original: DensityMap, enhanced: DensityMap, residues: Residues | None 
     """
     both = matched(original, enhanced)
     frame = original.frame
-    least = max(SIGMAS * both.sigma, LEAST_HEIGHT * both.strong)
+    least = max(SIGMAS * both.noise, LEAST_HEIGHT * both.strong)
     difference = both.original - both.enhanced
     removed = blobs(_lost(both.original, both.enhanced), least, frame)
     invented = blobs(_lost(both.enhanced, both.original), least, frame)
@@ -165,6 +167,7 @@ class _Lister:
                 Entry(
                     kind=likely_kind(shape),
                     xyz=(float(place[0]), float(place[1]), float(place[2])),
+                    peaks=tuple(tuple(peak.tolist()) for peak in self.frame.to_xyz(found.peaks[row])),
                     sigmas=sigmas,
                     height=shape.height,
                     left=float(np.clip(left[row] / height[row], 0, 1)),

@@ -17,6 +17,7 @@ REACH = 8.0  # angstrom; standard deviation of the Gaussian over which the scale
 MOLECULE = 0.3  # of the strong density; what reaches it in the enhanced map is the molecule, which sets the scale
 STRONG = 99.5  # percentile of a map that is its strong density
 PRIOR = 0.02  # weight of the mean scale of the map, of a volume that is filled with molecule
+NORMAL = 1.4826  # standard deviation of a normal distribution over its median absolute value
 MOST_CHANGE = 2.0  # by which the scale of a place may differ from the mean one
 
 
@@ -29,12 +30,14 @@ class Matched:
     original : (z, y, x) the original, its solvent level taken off
     enhanced : (z, y, x) the enhanced map, filtered and scaled
     sigma : noise of the original in its own units, 0 where there is none to see
+    noise : what the two differ by within the molecule, as a standard deviation; at least sigma
     strong : height of strong density of the molecule
     """
 
     original: FloatArray
     enhanced: FloatArray
     sigma: float
+    noise: float
     strong: float
 
 
@@ -65,7 +68,10 @@ def matched(original: DensityMap, enhanced: DensityMap) -> Matched:
     changed -= np.float32(background(changed).level)
     strong = float(np.percentile(changed[::2, ::2, ::2], STRONG))
     changed *= _scale(values, changed, MOLECULE * strong, one.voxel)
-    return Matched(values, changed, sigma, float(np.percentile(values[::2, ::2, ::2], STRONG)))
+    strong = float(np.percentile(values[::2, ::2, ::2], STRONG))
+    inside = changed > MOLECULE * strong
+    noise = NORMAL * float(np.median(np.abs(values[inside] - changed[inside]))) if inside.any() else 0.0
+    return Matched(values, changed, sigma, max(noise, sigma), strong)
 
 
 def _above_solvent(density: DensityMap, name: str) -> tuple[FloatArray, float]:
