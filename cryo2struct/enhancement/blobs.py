@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from cryo2struct.objects import FloatArray, GridFrame, IntArray
 
@@ -21,21 +22,18 @@ class Blobs:
 
     Attributes
     ----------
-    peak : (B, 3) voxel z, y, x of the highest value
-    peaks : (B,) arrays (P, 3) of all places within `APART` of which nothing is higher, the highest first
-    height : (B,) that value
+    peaks : (B,) arrays (P, 3) of voxels z, y, x that are higher than their neighbours, the highest first; those nearer
+        than `APART` to a higher one of the same blob are left out
+    height : (B,) highest value
     volume : (B,) cubic angstrom that reach half of the height
     elongation : (B,) longest over middle standard deviation of the blob along its principal axes, 1 for a ball
-    flatness : (B,) middle over shortest
     labels : (z, y, x) int32, 1-based number of the blob of each voxel, 0 for none
     """
 
-    peak: IntArray
     peaks: tuple[IntArray, ...]
     height: FloatArray
     volume: FloatArray
     elongation: FloatArray
-    flatness: FloatArray
     labels: NDArray[np.int32]
 
 
@@ -43,7 +41,8 @@ def blobs(values: FloatArray, least: float, frame: GridFrame) -> Blobs:
     """Blobs whose highest value is at least `least`.
 
     What reaches half of `least` and hangs together is a piece; what reaches half of the highest value of its piece and
-    hangs together is a blob.
+    hangs together is a blob. So is what is left of the piece around further peaks, by the same rule: an ion beside a
+    nucleic acid.
 
     Parameters
     ----------
@@ -51,52 +50,75 @@ def blobs(values: FloatArray, least: float, frame: GridFrame) -> Blobs:
     least : above 0
     frame : GridFrame
     """
-    pieces, _ = scipy.ndimage.label(values > HALF * least, FULL)
+    summits = _summits(values, least)
+    labels = _upper_halves(values, least, values > HALF * least)
+    missed = summits[labels[tuple(summits.T)] == 0]
+    if len(missed):
+        others = _upper_halves(values, least, (values > HALF * least) & (labels == 0))
+        # What surrounds a blob that was found is no blob: it has no peak of its own.
+        others[~np.isin(others, others[tuple(missed.T)])] = 0
+        labels += np.where(others > 0, others + labels.max(), 0)
+    return _measured(labels, summits[labels[tuple(summits.T)] > 0], values, frame)
+
+
+def _summits(values: FloatArray, least: float) -> IntArray:
+    """Voxels (S, 3) of at least `least` that no neighbour exceeds, the highest first."""
+    padded = np.pad(values, 1, constant_values=-np.inf)
+    index = np.flatnonzero(padded >= least)
+    height = padded.ravel()[index]
+    steps = np.ravel_multi_index(np.indices((3, 3, 3)).reshape(3, -1), padded.shape)
+    top = np.ones(len(index), dtype=np.bool_)
+    for step in steps - steps[13]:
+        top &= height >= padded.ravel()[index + step]
+    order = np.argsort(-height[top], kind="stable")
+    return np.column_stack(np.unravel_index(index[top][order], padded.shape)) - 1
+
+
+def _upper_halves(values: FloatArray, least: float, mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Labels of what reaches half of the highest value of its connected piece of a mask, if that is at least `least`."""
+    pieces, number = scipy.ndimage.label(mask, FULL)
     index = np.flatnonzero(pieces)
     piece, height = pieces.ravel()[index], values.ravel()[index]
-    top = np.zeros(pieces.max() + 1, dtype=values.dtype)
+    top = np.zeros(number + 1, dtype=values.dtype)
     np.maximum.at(top, piece, height)
-    kept = (top[piece] >= least) & (height >= HALF * top[piece])
-    chosen = np.zeros(values.shape, dtype=np.bool_)
-    chosen.ravel()[index[kept]] = True
-    scipy.ndimage.label(chosen, FULL, output=pieces)
-    return _measured(pieces, values, least, frame)
+    low = (top[piece] < least) | (height < HALF * top[piece])
+    pieces.ravel()[index[low]] = 0
+    scipy.ndimage.label(pieces, FULL, output=pieces)
+    return pieces
 
 
-def _measured(labels: NDArray[np.int32], values: FloatArray, least: float, frame: GridFrame) -> Blobs:
-    index = np.flatnonzero(labels)
-    label, height = labels.ravel()[index], values.ravel()[index]
-    order = np.lexsort((height, label))
-    last = np.flatnonzero(np.diff(label[order], append=label.max(initial=0) + 1))
-    peaks = order[last]  # row of the highest voxel of each label
-    found = height[peaks] >= least
-    rank = np.argsort(-height[peaks][found], kind="stable")
-    peaks = peaks[found][rank]
+def _measured(labels: NDArray[np.int32], summits: IntArray, values: FloatArray, frame: GridFrame) -> Blobs:
+    """Measure the labels that have a summit (S, 3), which stand from high to low."""
+    found, first, of = np.unique(labels[tuple(summits.T)], return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))  # the first summit of a label is its highest
     renumber = np.zeros(labels.max(initial=0) + 1, dtype=np.int32)
-    renumber[label[peaks]] = np.arange(1, len(peaks) + 1)
+    renumber[found] = rank + 1
     labels = renumber[labels]
-    inside = renumber[label] > 0
-    row = renumber[label[inside]] - 1
-    zyx = np.column_stack(np.unravel_index(index[inside], values.shape))
-    number = np.bincount(row, minlength=len(peaks))
-    spread = _spreads(row, frame.to_xyz(zyx), height[inside].astype(np.float64), len(peaks), frame.voxel)
+    number = len(found)
+    height = values[tuple(summits[np.sort(first)].T)]
+    index = np.flatnonzero(labels)
+    row, value = labels.ravel()[index] - 1, values.ravel()[index]
+    high = value >= HALF * height[row]
+    index, row, value = index[high], row[high], value[high]
+    xyz = frame.to_xyz(np.column_stack(np.unravel_index(index, values.shape)))
+    spread = _spreads(row, xyz, value.astype(np.float64), number, frame.voxel)
     return Blobs(
-        peak=np.column_stack(np.unravel_index(index[peaks], values.shape)),
-        peaks=_all_peaks(labels, values, len(peaks), frame),
-        height=height[peaks],
-        volume=number * float(np.prod(frame.voxel)),
+        peaks=tuple(_apart(summits[rank[of] == blob], frame) for blob in range(number)),
+        height=height,
+        volume=np.bincount(row, minlength=number) * float(np.prod(frame.voxel)),
         elongation=spread[:, 2] / spread[:, 1],
-        flatness=spread[:, 1] / spread[:, 0],
         labels=labels,
     )
 
 
-def _all_peaks(labels: NDArray[np.int32], values: FloatArray, number: int, frame: GridFrame) -> tuple[IntArray, ...]:
-    size = [2 * max(int(APART / float(voxel)), 1) + 1 for voxel in frame.voxel[::-1]]
-    zyx = np.argwhere((labels > 0) & (values == scipy.ndimage.maximum_filter(values, size, mode="constant")))
-    label, height = labels[tuple(zyx.T)], values[tuple(zyx.T)]
-    order = np.lexsort((-height, label))
-    return tuple(np.split(zyx[order], np.searchsorted(label[order], np.arange(2, number + 1)))) if number else ()
+def _apart(summits: IntArray, frame: GridFrame) -> IntArray:
+    """Summits (S, 3), from high to low, without those that are near to a higher one."""
+    tree = cKDTree(frame.to_xyz(summits))
+    kept = np.ones(len(summits), dtype=np.bool_)
+    for row, near in enumerate(tree.query_ball_point(tree.data, APART, return_sorted=True)):
+        if kept[row]:
+            kept[[other for other in near if other > row]] = False
+    return summits[kept]
 
 
 def _spreads(row: IntArray, xyz: FloatArray, weight: FloatArray, number: int, voxel: FloatArray) -> FloatArray:

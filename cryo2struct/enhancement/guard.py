@@ -22,8 +22,8 @@ from cryo2struct.enhancement.matching import MOLECULE, Matched, matched
 from cryo2struct.objects import DensityMap, FloatArray
 
 LEFT = 0.5  # share of the original density; where more is left, nothing was removed
-SIGMAS = 5.0  # of the noise of the original; smaller differences are not listed
-LEAST_HEIGHT = 0.25  # of the strong density of the molecule; smaller differences are not listed
+SIGMAS = 4.5  # of what the maps differ by anyway; smaller differences are not listed
+LEAST_HEIGHT = 0.1  # of the strong density of the molecule; smaller differences are not listed
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Entry:
     left : share of that which the other map has there, 0 to 0.5
     volume : cubic angstrom at half height
     elongation : longest over middle width, 1 for a ball
-    distance : angstrom to the molecule of the enhanced map
+    distance : angstrom to the molecule in either map
     residue : nearest built residue, None when there are none
     residue_distance : angstrom to it
     """
@@ -140,18 +140,19 @@ class _Lister:
     def __init__(self, both: Matched, original: DensityMap, residues: Residues | None) -> None:
         self.both, self.frame, self.residues = both, original.frame, residues
         self.tree = cKDTree(residues.xyz) if residues is not None and len(residues.names) else None
-        molecule = both.enhanced > MOLECULE * both.strong
+        molecule = np.maximum(both.enhanced, both.original) > MOLECULE * both.strong
         pieces, _ = scipy.ndimage.label(molecule)
         sizes = np.bincount(pieces.ravel()) * float(np.prod(self.frame.voxel))
         sizes[0] = 0
-        # Small pieces may be what was invented.
+        # Small pieces may be what the entries are about.
         self.molecule = cKDTree(self.frame.to_xyz(np.argwhere((sizes >= 300.0)[pieces])).reshape(-1, 3))
 
     def entries(self, found: Blobs, having: FloatArray, lacking: FloatArray) -> tuple[Entry, ...]:
         """Entries of blobs of the map `having`, which the map `lacking` lacks."""
-        at = tuple(found.peak.T)
+        highest = np.array([peaks[0] for peaks in found.peaks], dtype=np.int64).reshape(-1, 3)
+        at = tuple(highest.T)
         height, left = having[at], lacking[at]
-        xyz = self.frame.to_xyz(found.peak)
+        xyz = self.frame.to_xyz(highest)
         distance, _ = self.molecule.query(xyz)
         entries = []
         for row, place in enumerate(xyz):

@@ -13,6 +13,7 @@ from cryo2struct.density.normalise import background
 from cryo2struct.errors import InputError
 from cryo2struct.objects import DensityMap, FloatArray
 
+BLUR = 0.8  # angstrom; standard deviation of a Gaussian on both maps: noise averages out and atoms may move a little
 REACH = 8.0  # angstrom; standard deviation of the Gaussian over which the scale of the enhanced map is taken
 MOLECULE = 0.3  # of the strong density; what reaches it in the enhanced map is the molecule, which sets the scale
 STRONG = 99.5  # percentile of a map that is its strong density
@@ -68,10 +69,11 @@ def matched(original: DensityMap, enhanced: DensityMap) -> Matched:
     changed -= np.float32(background(changed).level)
     strong = float(np.percentile(changed[::2, ::2, ::2], STRONG))
     changed *= _scale(values, changed, MOLECULE * strong, one.voxel)
+    values, changed = (scipy.ndimage.gaussian_filter(v, BLUR / one.voxel[::-1]) for v in (values, changed))
     strong = float(np.percentile(values[::2, ::2, ::2], STRONG))
     inside = changed > MOLECULE * strong
     noise = NORMAL * float(np.median(np.abs(values[inside] - changed[inside]))) if inside.any() else 0.0
-    return Matched(values, changed, sigma, max(noise, sigma), strong)
+    return Matched(values, changed, sigma, max(noise, background(values).sigma), strong)
 
 
 def _above_solvent(density: DensityMap, name: str) -> tuple[FloatArray, float]:
