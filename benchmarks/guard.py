@@ -1,9 +1,10 @@
 """How many weakened ligands and ions the guard lists, and how many of its entries are none.
 
-For maps whose models are known. "lowered" are ligands and ions whose peak, over the median of the protein's atoms, is in
-the enhanced map at most half of what it is in the original, both filtered alike; "listed" those with an entry within
-2.5 A of one of their atoms; "false" the entries, noise aside, farther than 4 A from all atoms but protein's and 2.5 A from
-the carboxylates of Asp and Glu; "box" the volume that no mask has set to a constant.
+For maps whose models are known. "lowered" are ligands and ions whose peak, over the median of the protein's atoms, is
+in the enhanced map at most half of what it is in the original, both filtered alike; "listed" those with a peak of an
+entry within 2.5 A of one of their atoms; "visible" those lowered that reach 5 sigma; "false" the entries, noise aside,
+farther than 4 A from all atoms but protein's and 2.5 A from the carboxylates of Asp and Glu; "box" the volume that no
+mask has set to a constant.
 
     python benchmarks/guard.py INDEX.csv --method protein|bfactor|DIR
 
@@ -114,7 +115,8 @@ def judge(original: DensityMap, enhanced: DensityMap, atoms: Atoms, found: Guard
         row.visible += seen
         row.unseen += not listed and not seen
         if verbose and not listed:
-            print(f"   missed {name}: {peak[0] / max(ground.sigma, 1e-9):.1f} sigma, {peak[0] / usual[0]:.2f} of the protein, {left:.2f} left")
+            height = f"{peak[0] / max(ground.sigma, 1e-9):.1f} sigma, {peak[0] / usual[0]:.2f} of the protein"
+            print(f"   missed {name}: {height}, {left:.2f} left")
     if len(peaks):
         far = np.ones(len(peaks), dtype=bool)
         for places, reach in ((atoms.other, 4.0), (atoms.carboxylate, 2.5)):
@@ -122,10 +124,10 @@ def judge(original: DensityMap, enhanced: DensityMap, atoms: Atoms, found: Guard
                 far &= cKDTree(places).query(peaks)[0] > reach
         row.false = int(far.sum())
         if verbose:
-            for entry in np.array(entries, dtype=object)[far]:
-                d = cKDTree(atoms.protein).query(entry.xyz)[0]
-                s = "-" if entry.sigmas is None else f"{entry.sigmas:.1f}"
-                print(f"   false {entry.kind}: {s} sigma, {entry.height:.2f}, left {entry.left:.2f}, {entry.volume:.0f} A^3, {d:.1f} A from protein")
+            for entry in (entry for entry, is_far in zip(entries, far, strict=True) if is_far):
+                away = cKDTree(atoms.protein).query(entry.xyz)[0]
+                print(f"   false {entry.kind}: {entry.sigmas} sigma, {entry.left:.2f} left, {entry.volume:.0f} A^3")
+                print(f"         {entry.height:.2f} of the protein, {away:.1f} A from it")
     unmasked = np.abs(one) > 1e-3 * float(one.std())
     row.box = float(np.count_nonzero(unmasked) * np.prod(original.frame.voxel))
     return row
@@ -158,9 +160,11 @@ def main() -> None:
             show(line["map"], row)
     total = Row(**{name: sum(getattr(row, name) for row in rows) for name in Row.__dataclass_fields__})
     show("all", total)
-    print(f"listed {total.listed / max(total.lowered, 1):.3f} of the lowered, "
-          f"{total.false / max(total.box, 1) * 1e6:.2f} false entries per 10^6 A^3; "
-          f"{total.unseen} of those not listed are below {VISIBLE:g} sigma")
+    print(
+        f"listed {total.listed / max(total.lowered, 1):.3f} of the lowered, "
+        f"{total.false / max(total.box, 1) * 1e6:.2f} false entries per 10^6 A^3; "
+        f"{total.unseen} of those not listed are below {VISIBLE:g} sigma"
+    )
 
 
 def enhance(original: DensityMap, structure: gemmi.Structure, line: dict[str, str], method: str) -> DensityMap:

@@ -194,7 +194,7 @@ def nearest_filtered(values: FloatArray, reference: FloatArray, voxel: ArrayLike
     """A map filtered so that it comes as near as possible to another: one factor per shell, least squares.
 
     Whatever sharpening, blurring or scale differs between the two is undone; noise of `reference` that `values` do not
-    have stays out. Both are best about their solvent levels.
+    have stays out. Both are best about their solvent levels. Terms beyond the last shell are left out.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def nearest_filtered(values: FloatArray, reference: FloatArray, voxel: ArrayLike
     cross[:low], own[:low] = cross[:low].sum(), own[:low].sum()
     cross, own = _smooth(cross), _smooth(own)
     factor = np.divide(cross, own, out=np.zeros_like(cross), where=own > 0)
-    spectrum *= np.interp(frequencies(values.shape, voxel), shell, factor).astype(np.float32)
+    spectrum *= np.interp(frequencies(values.shape, voxel), shell, factor, right=0).astype(np.float32)
     return np.asarray(scipy.fft.irfftn(spectrum, s=values.shape, overwrite_x=True, workers=-1), dtype=np.float32)
 
 

@@ -54,9 +54,12 @@ def blobs(values: FloatArray, least: float, frame: GridFrame) -> Blobs:
     labels = _upper_halves(values, least, values > HALF * least)
     missed = summits[labels[tuple(summits.T)] == 0]
     if len(missed):
-        others = _upper_halves(values, least, (values > HALF * least) & (labels == 0))
-        # What surrounds a blob that was found is no blob: it has no peak of its own.
-        others[~np.isin(others, others[tuple(missed.T)])] = 0
+        rest = np.argwhere((values > HALF * least) & (labels == 0))
+        # What is nearer to the peak of a blob that was found surrounds that one.
+        _, nearest = cKDTree(frame.to_xyz(summits)).query(frame.to_xyz(rest))
+        mask = np.zeros(values.shape, dtype=np.bool_)
+        mask[tuple(rest[labels[tuple(summits[nearest].T)] == 0].T)] = True
+        others = _upper_halves(values, least, mask)
         labels += np.where(others > 0, others + labels.max(), 0)
     return _measured(labels, summits[labels[tuple(summits.T)] > 0], values, frame)
 
@@ -75,7 +78,7 @@ def _summits(values: FloatArray, least: float) -> IntArray:
 
 
 def _upper_halves(values: FloatArray, least: float, mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Labels of what reaches half of the highest value of its connected piece of a mask, if that is at least `least`."""
+    """Labels of what reaches half of the highest value of its piece of a mask, if that is at least `least`."""
     pieces, number = scipy.ndimage.label(mask, FULL)
     index = np.flatnonzero(pieces)
     piece, height = pieces.ravel()[index], values.ravel()[index]

@@ -16,6 +16,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from cryo2struct.density.normalise import background
 from cryo2struct.enhancement.blobs import Blobs, blobs
 from cryo2struct.enhancement.kinds import Kind, Shape, likely_kind
 from cryo2struct.enhancement.matching import MOLECULE, Matched, matched
@@ -24,6 +25,7 @@ from cryo2struct.objects import DensityMap, FloatArray
 LEFT = 0.5  # share of the original density; where more is left, nothing was removed
 SIGMAS = 4.5  # of what the maps differ by anyway; smaller differences are not listed
 LEAST_HEIGHT = 0.1  # of the strong density of the molecule; smaller differences are not listed
+HEADINGS = ("change", "likely kind", "sigmas", "left %", "volume A^3", "elongation", "x y z", "nearest residue")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Entry:
     kind : what it is likely to be
     xyz : x, y, z of its highest value in angstrom
     peaks : x, y, z of all its peaks, the highest first; a chain or a belt has many
-    sigmas : height of the original there over the original's noise, None where there is no noise to see
+    sigmas : height of the original there over its noise, None where there is no noise to see
     height : of the map that has it, of the strong density of the molecule
     left : share of that which the other map has there, 0 to 0.5
     volume : cubic angstrom at half height
@@ -95,6 +97,11 @@ class Guard:
         lists = {name: [asdict(entry) for entry in getattr(self, name)] for name in ("removed", "invented")}
         return {**lists, "notes": list(self.notes)}
 
+    def table(self) -> list[tuple[str, ...]]:
+        """Lines of cells to print, the headings first."""
+        lists = (("removed", self.removed), ("invented", self.invented))
+        return [HEADINGS, *((name, *_cells(entry)) for name, entries in lists for entry in entries)]
+
 
 def guard(original: DensityMap, enhanced: DensityMap, residues: Residues | None = None) -> Guard:
     """List what an enhancement removed or weakened by half or more, and what it invented.
@@ -118,7 +125,9 @@ def guard(original: DensityMap, enhanced: DensityMap, residues: Residues | None 
     removed = blobs(_lost(both.original, both.enhanced), least, frame)
     invented = blobs(_lost(both.enhanced, both.original), least, frame)
     listed = _Lister(both, original, residues)
-    notes = () if both.sigma > 0 else ("the original has no noise around the molecule: heights are not in sigmas",)
+    notes = (
+        () if listed.ground.sigma > 0 else ("the original has no noise around the molecule: heights are not in sigmas",)
+    )
     return Guard(
         removed=listed.entries(removed, both.original, both.enhanced),
         invented=listed.entries(invented, both.enhanced, both.original),
@@ -134,11 +143,25 @@ def _lost(having: FloatArray, lacking: FloatArray) -> FloatArray:
     return np.where(lacking <= LEFT * having, having - lacking, 0)
 
 
+def _cells(entry: Entry) -> tuple[str, ...]:
+    nearest = "" if entry.residue is None else f"{entry.residue} at {entry.residue_distance:.1f}"
+    return (
+        entry.kind,
+        "" if entry.sigmas is None else f"{entry.sigmas:.1f}",
+        f"{100 * entry.left:.0f}",
+        f"{entry.volume:.0f}",
+        f"{entry.elongation:.1f}",
+        " ".join(f"{value:.1f}" for value in entry.xyz),
+        nearest,
+    )
+
+
 class _Lister:
     """Makes entries of blobs."""
 
     def __init__(self, both: Matched, original: DensityMap, residues: Residues | None) -> None:
         self.both, self.frame, self.residues = both, original.frame, residues
+        self.values, self.ground = original.values, background(original.values)
         self.tree = cKDTree(residues.xyz) if residues is not None and len(residues.names) else None
         molecule = np.maximum(both.enhanced, both.original) > MOLECULE * both.strong
         pieces, _ = scipy.ndimage.label(molecule)
@@ -152,6 +175,7 @@ class _Lister:
         highest = np.array([peaks[0] for peaks in found.peaks], dtype=np.int64).reshape(-1, 3)
         at = tuple(highest.T)
         height, left = having[at], lacking[at]
+        before = self.values[at] - self.ground.level
         xyz = self.frame.to_xyz(highest)
         distance, _ = self.molecule.query(xyz)
         entries = []
@@ -162,7 +186,7 @@ class _Lister:
                 elongation=float(found.elongation[row]),
                 distance=float(distance[row]),
             )
-            sigmas = float(self.both.original[at][row] / self.both.sigma) if self.both.sigma > 0 else None
+            sigmas = float(before[row] / self.ground.sigma) if self.ground.sigma > 0 else None
             name, away = self._nearest(place)
             entries.append(
                 Entry(

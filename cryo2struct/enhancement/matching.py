@@ -11,6 +11,7 @@ import scipy.ndimage
 from cryo2struct.density.fourier import nearest_filtered
 from cryo2struct.density.normalise import background
 from cryo2struct.errors import InputError
+from cryo2struct.io.maps import describe_grid, same_grid
 from cryo2struct.objects import DensityMap, FloatArray
 
 BLUR = 0.8  # angstrom; standard deviation of a Gaussian on both maps: noise averages out and atoms may move a little
@@ -30,14 +31,12 @@ class Matched:
     ----------
     original : (z, y, x) the original, its solvent level taken off
     enhanced : (z, y, x) the enhanced map, filtered and scaled
-    sigma : noise of the original in its own units, 0 where there is none to see
-    noise : what the two differ by within the molecule, as a standard deviation; at least sigma
+    noise : what the two differ by within the molecule, as a standard deviation; at least the original's noise
     strong : height of strong density of the molecule
     """
 
     original: FloatArray
     enhanced: FloatArray
-    sigma: float
     noise: float
     strong: float
 
@@ -59,29 +58,43 @@ def matched(original: DensityMap, enhanced: DensityMap) -> Matched:
     InputError
         The grids differ, or one of the maps is constant.
     """
-    one, other = original.frame, enhanced.frame
-    if one.shape != other.shape or not np.allclose(one.to_index(other.to_xyz([[0, 0, 0], one.shape])),
-                                                   [[0, 0, 0], one.shape], atol=0.05):
-        raise InputError(f"enhanced map: its grid {_words(other.shape)} is not the original's {_words(one.shape)}: "
-                         "enhance the map that you compare with")
-    values, sigma = _above_solvent(original, "original map")
-    changed = nearest_filtered(_above_solvent(enhanced, "enhanced map")[0], values, one.voxel)
-    changed -= np.float32(background(changed).level)
-    strong = float(np.percentile(changed[::2, ::2, ::2], STRONG))
-    changed *= _scale(values, changed, MOLECULE * strong, one.voxel)
-    values, changed = (scipy.ndimage.gaussian_filter(v, BLUR / one.voxel[::-1]) for v in (values, changed))
-    strong = float(np.percentile(values[::2, ::2, ::2], STRONG))
+    values = _above_solvent(original, "original map")
+    changed = filtered_alike(enhanced, original)
+    values, changed = (scipy.ndimage.gaussian_filter(v, BLUR / original.frame.voxel[::-1]) for v in (values, changed))
+    strong = _strong(values)
     inside = changed > MOLECULE * strong
     noise = NORMAL * float(np.median(np.abs(values[inside] - changed[inside]))) if inside.any() else 0.0
-    return Matched(values, changed, sigma, max(noise, background(values).sigma), strong)
+    return Matched(values, changed, max(noise, background(values).sigma), strong)
 
 
-def _above_solvent(density: DensityMap, name: str) -> tuple[FloatArray, float]:
-    ground = background(density.values)
-    values = density.values - np.float32(ground.level)
+def filtered_alike(density: DensityMap, like: DensityMap) -> FloatArray:
+    """A map filtered and scaled to be like another one of the same grid; both above their solvent levels.
+
+    Raises
+    ------
+    InputError
+        The grids differ, or one of the maps is constant.
+    """
+    if not same_grid(density.frame, like.frame):
+        grids = f"{describe_grid(density.frame)} and {describe_grid(like.frame)}"
+        raise InputError(f"original and enhanced map: their grids differ ({grids}): give maps on one grid")
+    reference = _above_solvent(like, "the one map")
+    values = nearest_filtered(_above_solvent(density, "the other map"), reference, like.frame.voxel)
+    values -= np.float32(background(values).level)
+    values *= _scale(reference, values, MOLECULE * _strong(values), like.frame.voxel)
+    return values
+
+
+def _above_solvent(density: DensityMap, name: str) -> FloatArray:
+    level = background(density.values).level
+    values: FloatArray = density.values - np.float32(level)
     if not values.any():
-        raise InputError(f"{name}: all values are {ground.level:g}: nothing to compare")
-    return values, ground.sigma
+        raise InputError(f"{name}: all values are {level:g}: nothing to compare")
+    return values
+
+
+def _strong(values: FloatArray) -> float:
+    return float(np.percentile(values[::2, ::2, ::2], STRONG))
 
 
 def _scale(values: FloatArray, changed: FloatArray, threshold: float, voxel: FloatArray) -> FloatArray:
@@ -100,10 +113,8 @@ def _scale(values: FloatArray, changed: FloatArray, threshold: float, voxel: Flo
 def _smooth(values: FloatArray, voxel: FloatArray) -> FloatArray:
     """Mean over a Gaussian of `REACH`; by a transform, as the Gaussian is wide."""
     spectrum = scipy.fft.rfftn(values, workers=-1)
-    spectrum = scipy.ndimage.fourier_gaussian(spectrum, REACH / np.asarray(voxel)[::-1], n=values.shape[2], output=spectrum)
+    spectrum = scipy.ndimage.fourier_gaussian(
+        spectrum, REACH / np.asarray(voxel)[::-1], n=values.shape[2], output=spectrum
+    )
     smooth: FloatArray = scipy.fft.irfftn(spectrum, s=values.shape, overwrite_x=True, workers=-1)
     return smooth
-
-
-def _words(shape: tuple[int, int, int]) -> str:
-    return "x".join(str(length) for length in reversed(shape))
