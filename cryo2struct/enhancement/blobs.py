@@ -36,6 +36,19 @@ class Blobs:
     elongation: FloatArray
     labels: NDArray[np.int32]
 
+    def of_volume(self, least: float) -> Blobs:
+        """Those of at least so many cubic angstrom."""
+        (rows,) = np.nonzero(self.volume >= least)
+        number = np.zeros(len(self.volume) + 1, dtype=np.int32)
+        number[rows + 1] = np.arange(1, len(rows) + 1)
+        return Blobs(
+            peaks=tuple(self.peaks[row] for row in rows),
+            height=self.height[rows],
+            volume=self.volume[rows],
+            elongation=self.elongation[rows],
+            labels=number[self.labels],
+        )
+
 
 def blobs(values: FloatArray, least: float, frame: GridFrame) -> Blobs:
     """Blobs whose highest value is at least `least`.

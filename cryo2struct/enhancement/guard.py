@@ -18,13 +18,15 @@ from scipy.spatial import cKDTree
 
 from cryo2struct.density.normalise import background
 from cryo2struct.enhancement.blobs import Blobs, blobs
-from cryo2struct.enhancement.kinds import Kind, Shape, likely_kind
+from cryo2struct.enhancement.kinds import SURROUNDINGS, Kind, Shape, clusters_of, likely_kind
 from cryo2struct.enhancement.matching import MOLECULE, Matched, matched
 from cryo2struct.objects import DensityMap, FloatArray
 
 LEFT = 0.5  # share of the original density; where more is left, nothing was removed
 SIGMAS = 4.5  # of what the maps differ by anyway; smaller differences are not listed
 LEAST_HEIGHT = 0.1  # of the strong density of the molecule; smaller differences are not listed
+LEAST_VOLUME = 4.0  # angstrom^3 at half height; at 2 angstrom resolution an ion has 6
+LEAST_MOLECULE = 300.0  # angstrom^3, two residues
 HEADINGS = ("change", "likely kind", "sigmas", "left %", "volume A^3", "elongation", "x y z", "nearest residue")
 
 
@@ -55,8 +57,11 @@ class Entry:
     height : of the map that has it, of the strong density of the molecule
     left : share of that which the other map has there, 0 to 0.5
     volume : cubic angstrom at half height
+    cluster, cluster_height : volume and mean height of the entries that follow each other with peaks at most 8
+        angstrom apart
     elongation : longest over middle width, 1 for a ball
-    distance : angstrom to the molecule in either map
+    distance : angstrom to the molecule
+    buried : share of the 8 angstrom around it that are filled with molecule
     residue : nearest built residue, None when there are none
     residue_distance : angstrom to it
     """
@@ -68,8 +73,11 @@ class Entry:
     height: float
     left: float
     volume: float
+    cluster: float
+    cluster_height: float
     elongation: float
     distance: float
+    buried: float
     residue: str | None = None
     residue_distance: float | None = None
 
@@ -122,8 +130,8 @@ def guard(original: DensityMap, enhanced: DensityMap, residues: Residues | None 
     frame = original.frame
     least = max(SIGMAS * both.noise, LEAST_HEIGHT * both.strong)
     difference = both.original - both.enhanced
-    removed = blobs(_lost(both.original, both.enhanced), least, frame)
-    invented = blobs(_lost(both.enhanced, both.original), least, frame)
+    removed = blobs(_lost(both.original, both.enhanced), least, frame).of_volume(LEAST_VOLUME)
+    invented = blobs(_lost(both.enhanced, both.original), least, frame).of_volume(LEAST_VOLUME)
     listed = _Lister(both, original, residues)
     notes = (
         () if listed.ground.sigma > 0 else ("the original has no noise around the molecule: heights are not in sigmas",)
@@ -163,47 +171,55 @@ class _Lister:
         self.both, self.frame, self.residues = both, original.frame, residues
         self.values, self.ground = original.values, background(original.values)
         self.tree = cKDTree(residues.xyz) if residues is not None and len(residues.names) else None
-        molecule = np.maximum(both.enhanced, both.original) > MOLECULE * both.strong
-        pieces, _ = scipy.ndimage.label(molecule)
+        self.molecule = cKDTree(self._molecule(both.enhanced))
+
+    def _molecule(self, values: FloatArray) -> FloatArray:
+        """Voxels (M, 3) in angstrom of the molecule; small pieces may be what the entries are about."""
+        pieces, _ = scipy.ndimage.label(values > MOLECULE * self.both.strong)
         sizes = np.bincount(pieces.ravel()) * float(np.prod(self.frame.voxel))
         sizes[0] = 0
-        # Small pieces may be what the entries are about.
-        self.molecule = cKDTree(self.frame.to_xyz(np.argwhere((sizes >= 300.0)[pieces])).reshape(-1, 3))
+        return self.frame.to_xyz(np.argwhere((sizes >= LEAST_MOLECULE)[pieces])).reshape(-1, 3)
 
     def entries(self, found: Blobs, having: FloatArray, lacking: FloatArray) -> tuple[Entry, ...]:
         """Entries of blobs of the map `having`, which the map `lacking` lacks."""
         highest = np.array([peaks[0] for peaks in found.peaks], dtype=np.int64).reshape(-1, 3)
         at = tuple(highest.T)
-        height, left = having[at], lacking[at]
+        height, left = having[at], np.clip(lacking[at] / having[at], 0, 1)
         before = self.values[at] - self.ground.level
+        peaks = [self.frame.to_xyz(places) for places in found.peaks]
         xyz = self.frame.to_xyz(highest)
         distance, _ = self.molecule.query(xyz)
+        heights = (height / self.both.strong).astype(np.float64)
+        clusters = clusters_of(peaks, found.volume, heights)
         entries = []
         for row, place in enumerate(xyz):
             shape = Shape(
                 volume=float(found.volume[row]),
-                height=float(height[row] / self.both.strong),
-                elongation=float(found.elongation[row]),
+                cluster=float(clusters[0][row]),
+                height=float(heights[row]),
+                cluster_height=float(clusters[1][row]),
+                buried=self._buried(place),
                 distance=float(distance[row]),
             )
-            sigmas = float(before[row] / self.ground.sigma) if self.ground.sigma > 0 else None
             name, away = self._nearest(place)
             entries.append(
                 Entry(
                     kind=likely_kind(shape),
                     xyz=(float(place[0]), float(place[1]), float(place[2])),
-                    peaks=tuple(tuple(peak.tolist()) for peak in self.frame.to_xyz(found.peaks[row])),
-                    sigmas=sigmas,
-                    height=shape.height,
-                    left=float(np.clip(left[row] / height[row], 0, 1)),
-                    volume=shape.volume,
-                    elongation=shape.elongation,
-                    distance=shape.distance,
+                    peaks=tuple(tuple(peak.tolist()) for peak in peaks[row]),
+                    sigmas=float(before[row] / self.ground.sigma) if self.ground.sigma > 0 else None,
+                    left=float(left[row]),
+                    elongation=float(found.elongation[row]),
                     residue=name,
                     residue_distance=away,
+                    **asdict(shape),
                 )
             )
         return tuple(entries)
+
+    def _buried(self, place: FloatArray) -> float:
+        number = self.molecule.query_ball_point(place, SURROUNDINGS, return_length=True)
+        return float(number * np.prod(self.frame.voxel) / (4 / 3 * np.pi * SURROUNDINGS**3))
 
     def _nearest(self, place: FloatArray) -> tuple[str | None, float | None]:
         if self.tree is None or self.residues is None:

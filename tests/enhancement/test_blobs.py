@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cryo2struct.enhancement.blobs import blobs
-from cryo2struct.enhancement.kinds import Shape, likely_kind
+from cryo2struct.enhancement.kinds import NEXT, Shape, clusters_of, likely_kind
 from cryo2struct.objects import GridFrame
 
 FRAME = GridFrame((40, 44, 48), np.array([0.5, 0.6, 0.7]), np.zeros(3))
@@ -65,16 +65,47 @@ def test_nothing_high_enough_gives_no_blobs() -> None:
     assert len(found.volume) == len(found.height) == len(found.elongation) == 0
 
 
+def test_small_blobs_can_be_left_out() -> None:
+    values = bump((6, 7, 8), (0.7, 0.7, 0.7), 2.0) + bump((17, 18, 19), (2.0, 2.0, 2.0), 1.0)
+    every = blobs(values, 0.5, FRAME)
+    (large,) = every.of_volume(10).peaks
+    assert np.array_equal(large, every.peaks[1])
+    assert np.array_equal(every.of_volume(10).labels == 1, every.labels == 2)
+
+
+def shape_of(**changes: float) -> Shape:
+    values = {"volume": 100.0, "cluster": 100.0, "height": 1.0, "cluster_height": 1.0, "buried": 0.4, "distance": 2.0}
+    return Shape(**{**values, **changes})
+
+
 @pytest.mark.parametrize(
     ("shape", "kind"),
     [
-        (Shape(volume=30, height=0.8, elongation=1.1, distance=3), "ion or water"),
-        (Shape(volume=250, height=0.8, elongation=1.4, distance=1), "ligand"),
-        (Shape(volume=600, height=0.6, elongation=4.0, distance=2), "sugar or nucleic acid"),
-        (Shape(volume=9000, height=1.0, elongation=1.5, distance=2), "sugar or nucleic acid"),
-        (Shape(volume=20000, height=0.3, elongation=1.2, distance=2), "lipid belt"),
-        (Shape(volume=20, height=0.3, elongation=1.2, distance=25), "noise"),
+        (shape_of(volume=20, cluster=20), "ion or water"),
+        (shape_of(), "ligand"),
+        (shape_of(buried=0.1), "sugar or nucleic acid"),
+        (shape_of(buried=0.1, height=0.6), "ligand"),
+        (shape_of(cluster=9000, buried=0.0, distance=40), "sugar or nucleic acid"),
+        (shape_of(cluster=9000, cluster_height=0.6), "lipid belt"),
+        (shape_of(volume=20, cluster=20, distance=25), "noise"),
     ],
 )
 def test_kinds(shape: Shape, kind: str) -> None:
     assert likely_kind(shape) == kind
+
+
+def test_clusters_against_every_pair() -> None:
+    rng = np.random.default_rng(4)
+    peaks = [rng.uniform(0, 40, size=(rng.integers(1, 4), 3)) for _ in range(25)]
+    volumes, heights = rng.uniform(1, 50, 25), rng.uniform(0, 2, 25)
+    member = list(range(25))
+    for one in range(25):
+        for other in range(25):
+            if np.linalg.norm(peaks[one][:, None] - peaks[other], axis=-1).min() <= NEXT:
+                member = [member[one] if m == member[other] else m for m in member]
+    total, mean = clusters_of(peaks, volumes, heights)
+    for row in range(25):
+        same = np.array(member) == member[row]
+        assert total[row] == pytest.approx(volumes[same].sum())
+        assert mean[row] == pytest.approx(np.average(heights[same], weights=volumes[same]))
+    assert 1 < len(set(member)) < 25
