@@ -21,6 +21,7 @@ CUT_WIDTH = 0.08  # relative; the fall of power is taken from 8 % below a freque
 CUT_DECADES = 0.7  # a fall this deep over that width is a filter's
 CUT_TO_RESOLUTION = 1.06  # where power falls most steeply, d = resolution / 1.06
 LOWEST = 0.1  # 1 / angstrom; below it power says more of the molecule's outline than of the resolution
+OUTLINE = 0.04  # 1 / angstrom; terms below it say where the molecule ends
 FALL_OFF = 0.05  # of the power at `LOWEST`, where there is neither noise around the molecule nor a filter to go by
 FLOOR = 0.2  # of the power at `LOWEST`; if that of the highest shells is less, it is taken for noise
 
@@ -205,6 +206,30 @@ def weighted(values: FloatArray, voxel: ArrayLike, weight: Callable[[FloatArray]
     spectrum *= weight(frequencies(values.shape, voxel)).astype(np.float32, copy=False)
     changed: FloatArray = scipy.fft.irfftn(spectrum, s=values.shape, overwrite_x=True, workers=-1)
     return changed
+
+
+def nearest_filtered(values: FloatArray, reference: FloatArray, voxel: ArrayLike) -> NDArray[np.float32]:
+    """A map filtered so that it comes as near as possible to another: one factor per shell, least squares.
+
+    Whatever sharpening, blurring or scale differs between the two is undone; noise of `reference` that `values` do not
+    have stays out. Both are best about their solvent levels. Terms beyond the last shell are left out.
+
+    Parameters
+    ----------
+    values, reference : (z, y, x)
+    voxel : one number, or (3,) along x, y, z, in angstrom
+    """
+    spectrum, other = _transform(values), _transform(reference)
+    cross, own = _shell_sums([(spectrum, other), (spectrum, spectrum)], values.shape, voxel)
+    del other
+    shell = shell_frequencies(values.shape, voxel)
+    # Few terms lie in the lowest shells: they share a factor.
+    low = min(int(np.searchsorted(shell, OUTLINE)) + 1, len(shell))
+    cross[:low], own[:low] = cross[:low].sum(), own[:low].sum()
+    cross, own = _smooth(cross), _smooth(own)
+    factor = np.divide(cross, own, out=np.zeros_like(cross), where=own > 0)
+    spectrum *= np.interp(frequencies(values.shape, voxel), shell, factor, right=0).astype(np.float32)
+    return np.asarray(scipy.fft.irfftn(spectrum, s=values.shape, overwrite_x=True, workers=-1), dtype=np.float32)
 
 
 def _voxel(voxel: ArrayLike) -> FloatArray:
