@@ -18,7 +18,7 @@ from cryo2struct.handover.displacement import residue_b_factors
 from cryo2struct.handover.placing import moved, on_whole_steps
 from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import write_mmcif, write_pdb
-from cryo2struct.io.outputs import write_text
+from cryo2struct.io.outputs import make_folder, write_text
 from cryo2struct.objects import DensityMap, FloatArray, Model, Sequences
 
 FOLDER = "handover"
@@ -48,7 +48,7 @@ class Handover:
 def write_handover(
     folder: Path, model: Model, sequences: Sequences, density: DensityMap, resolution: float, *, title: str
 ) -> Handover:
-    """Write what refinement programs need into an existing folder; nothing if the model has faults.
+    """Write what refinement programs need into a folder, which is made; nothing if the model has faults.
 
     Parameters
     ----------
@@ -79,6 +79,7 @@ def write_handover(
             atom.b_iso, atom.occ = float(b), 1.0
     nz, ny, nx = placed.frame.shape
     a, b, c = (float(edge) for edge in np.array([nx, ny, nz]) * placed.frame.voxel)
+    make_folder(folder)
     write_map(folder / texts.MAP, placed, "density as given, NSTART in whole voxels")
     write_mmcif(folder / "model.cif", complete, sequences, title=title, cell=(a, b, c))
     stem = Path(texts.MODEL).stem

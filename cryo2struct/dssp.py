@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cryo2struct.evaluation.ca import modelled_residues
 from cryo2struct.objects import FloatArray, IntArray
+from cryo2struct.residues import modelled_residues
 
 COIL, HELIX, STRAND, UNKNOWN = 0, 1, 2, -1
 
