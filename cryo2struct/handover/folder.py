@@ -16,6 +16,7 @@ from cryo2struct.handover import texts
 from cryo2struct.handover.checks import BREAK, find_faults, peptide_bond
 from cryo2struct.handover.displacement import residue_b_factors
 from cryo2struct.handover.placing import moved, on_whole_steps
+from cryo2struct.handover.secondary_structure import list_secondary_structure
 from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import write_mmcif, write_pdb
 from cryo2struct.io.outputs import make_folder, write_text
@@ -77,6 +78,7 @@ def write_handover(
     for residue, b in zip(residues, residue_b_factors(for_refinement.structure, placed, resolution), strict=True):
         for atom in residue:
             atom.b_iso, atom.occ = float(b), 1.0
+    list_secondary_structure(for_refinement.structure)
     nz, ny, nx = placed.frame.shape
     a, b, c = (float(edge) for edge in np.array([nx, ny, nz]) * placed.frame.voxel)
     make_folder(folder)
