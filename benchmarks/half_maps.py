@@ -3,8 +3,8 @@
     python benchmarks/half_maps.py MAPS
 
 MAPS holds index.csv (map, model, resolution) and for each NAME.mrc the raw half maps NAME_half1.mrc and NAME_half2.mrc
-and the structure. A model is built into half 1 and refined against it; nothing sees half 2. CC_mask is that of
-`evaluate`; both models have the B factors that half 1 gives the one that is not refined.
+and the structure. A model is built into the map without refinement, which half 2 is a part of; then it is refined against
+half 1. CC_mask is that of `evaluate`; both models have the B factors that the map gives the one that is not refined.
 """
 
 from __future__ import annotations
@@ -61,9 +61,10 @@ def main() -> None:
         halves = [read_map(folder / row["map"].replace(".mrc", f"_half{n}.mrc"))[0] for n in (1, 2)]
         sequences = sequences_of(read_structure(folder / row["model"]))
         settings = load_settings(None, {"map.resolution": resolution, "refinement.mode": "none"})
-        plain = build(halves[0], sequences, settings).model.structure
+        density, _ = read_map(folder / row["map"])
+        plain = build(density, sequences, settings).model.structure
         refined = refine(plain, halves[0], resolution).structure
-        b_factors = residue_b_factors(plain, halves[0], resolution)
+        b_factors = residue_b_factors(plain, density, resolution)
         models = [with_b_factors(structure, b_factors) for structure in (plain, refined)]
         cells = [fit(model, half, resolution) for half in halves for model in models]
         residues = sum(len(chain) for chain in plain[0])

@@ -73,7 +73,7 @@ def adopt(structure: gemmi.Structure, sequences: Sequences) -> Adopted:
     ----------
     structure : gemmi.Structure
         Its first model counts, and in it the residues with a C-alpha, in their order; B factors are read as
-        confidence in percent.
+        confidence in percent, or as 0 to 1 where none is larger.
     sequences : Sequences
 
     Raises
@@ -109,7 +109,9 @@ def adopt(structure: gemmi.Structure, sequences: Sequences) -> Adopted:
 
 def _chains(structure: gemmi.Structure) -> list[_Chain]:
     found = []
-    for name, group in groupby(modelled_residues(structure), key=lambda row: row[0]):
+    modelled = modelled_residues(structure)
+    scale = 100 if max((atom.b_iso for _, _, atom in modelled), default=0) > 1 else 1
+    for name, group in groupby(modelled, key=lambda row: row[0]):
         rows = list(group)
         letters = [gemmi.find_tabulated_residue(residue.name).one_letter_code.upper() for _, residue, _ in rows]
         found.append(
@@ -117,7 +119,7 @@ def _chains(structure: gemmi.Structure) -> list[_Chain]:
                 name,
                 "".join(letter if letter in AMINO_ACIDS else "X" for letter in letters),
                 np.array([atom.pos.tolist() for _, _, atom in rows]),
-                np.clip(np.nan_to_num([atom.b_iso / 100 for _, _, atom in rows]), 0, 1),
+                np.clip(np.nan_to_num([atom.b_iso / scale for _, _, atom in rows]), 0, 1),
             )
         )
     return found

@@ -24,7 +24,10 @@ REFERENCE = ROOT / "examples" / "emd_6272" / "reference.cif"
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    """Folder with 45 residues of the reference: truth.cif, their map, FASTA, and C-alphas with other numbers."""
+    """Folder with 45 residues of the reference: truth.cif, their map, FASTA, and C-alphas as Cryo2Struct writes them.
+
+    These begin with a line of no PDB record; serial and residue numbers count from 0; the B column is 0 to 1.
+    """
     folder = tmp_path_factory.mktemp("complete")
     structure = read_structure(REFERENCE)
     del structure[0]["A"][45:]
@@ -33,14 +36,12 @@ def case(tmp_path_factory):
     write_map(folder / "map.mrc", density, "simulated")
     letters = gemmi.one_letter_code([residue.name for residue in structure[0]["A"]])
     (folder / "seq.fasta").write_text(f">protein\nMSG{letters}KLV\n")
-    for number, residue in enumerate(structure[0]["A"], 801):
-        residue.seqid = gemmi.SeqId(number, " ")
-        for name in [atom.name for atom in residue if atom.name != "CA"]:
-            residue.remove_atom(name, "\0")
-        residue[0].b_iso = 70
-    del structure[0]["A"][20:23]
-    structure[0]["A"].name = "Q"
-    structure.write_pdb(str(folder / "ca.pdb"))
+    lines = ["Author Cryo2Struct\n"]
+    for residue in [*structure[0]["A"]][:20] + [*structure[0]["A"]][23:]:
+        number, point = len(lines) - 1, residue["CA"][0].pos
+        place = "".join(f"{value:8.3f}" for value in point.tolist())
+        lines.append(f"ATOM  {number:5d}  CA  {residue.name} Q{number:4d}    {place}   1.0   0.7           C  \n")
+    (folder / "ca.pdb").write_text("".join(lines))
     return folder, density
 
 

@@ -109,6 +109,16 @@ def test_nucleic_acid_is_no_sequence_to_be_found():
         adopt(model_of(chain_of("A", "ACGA" * 20, range(80))), acid)
 
 
+def test_b_factors_are_confidences_of_0_to_100_or_of_0_to_1():
+    structure = model_of(chain_of("A", FIRST, range(40)))
+    for column, read in ((120.0, 1.0), (-3.0, 0.0), (np.nan, 0.0), (40.0, 0.4)):
+        structure[0]["A"][7][0].b_iso = column
+        assert adopt(structure, SEQUENCES).trace.confidence[7] == pytest.approx(read)
+    for residue in structure[0]["A"]:
+        residue[0].b_iso = 0.25
+    np.testing.assert_allclose(adopt(structure, SEQUENCES).trace.confidence, 0.25)
+
+
 def test_a_model_without_c_alphas_is_refused():
     structure = model_of(chain_of("A", FIRST, range(30)))
     for residue in structure[0]["A"]:
