@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from cryo2struct.io.sequences import read_sequences as read_sequences
     from cryo2struct.pipeline import build as build
     from cryo2struct.pipeline import classify as classify
+    from cryo2struct.pipeline import complete_model as complete_model
     from cryo2struct.settings import load_settings as load_settings
     from cryo2struct.tracing import trace as trace
 
 _WHERE = {
     "build": "pipeline",
     "classify": "pipeline",
+    "complete_model": "pipeline",
     "enhance": "enhancement",
     "evaluate": "evaluation",
     "load_settings": "settings",
@@ -38,6 +40,7 @@ _WHERE = {
 __all__ = [
     "build",
     "classify",
+    "complete_model",
     "enhance",
     "evaluate",
     "load_settings",

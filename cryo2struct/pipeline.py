@@ -9,19 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct import preflight
-from cryo2struct.completion import complete, place_side_chains
+from cryo2struct.all_atoms import all_atoms
 from cryo2struct.density.resample import VOXEL, mirrored, resample
 from cryo2struct.density.sampling import values_at
-from cryo2struct.errors import InputError, NoCandidatesError
-from cryo2struct.io.models import chain_names, model_from_trace
+from cryo2struct.errors import NoCandidatesError
 from cryo2struct.objects import Backbone, Candidates, DensityMap, FloatArray, Model, Prediction, Sequences, Trace
 from cryo2struct.record import Recorder
-from cryo2struct.refinement import refine
 from cryo2struct.settings import Settings, data_path
-from cryo2struct.tracing import copies_built, doubt, trace
+from cryo2struct.tracing import adopt, copies_built, doubt, trace
 from cryo2struct.tracing.handedness import handedness
 
 if TYPE_CHECKING:
+    import gemmi
     import torch
 
     from cryo2struct.enhancement import HalfMaps
@@ -38,13 +37,21 @@ class Found:
     prediction : Prediction
     candidates : Candidates
     mirrored : the map was flipped along x, about the middle of its box; both are in the frame of the flipped map
-    resolution : of the map, angstrom, given or estimated
     """
 
     prediction: Prediction
     candidates: Candidates
     mirrored: bool
-    resolution: float
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The voxel network and its device, the part of the map that it sees, and which voxels (z, y, x) of that."""
+
+    network: Classifier
+    device: torch.device
+    resampled: DensityMap
+    chosen: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -152,21 +159,8 @@ def build(
         record.warn(line)
     if (doubtful := doubt(traced, settings.tracing)) is not None:
         record.warn(doubtful)
-    with record.step("complete"):
-        backbone = complete(traced, sequences, found.prediction)
-    with record.step("model"):
-        model = model_from_trace(traced, sequences, backbone)
-        coverage = _coverage(traced, sequences)
-    with record.step("side chains"):
-        original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
-        model = _with_side_chains(model, original, found.resolution, coverage, record)
-    with record.step("refine"):
-        model = _refined(model, original, found.resolution, settings, record)
-    built = sum(chain["built"] for chain in coverage.values())
-    residues = sum(chain["residues"] for chain in coverage.values())
-    record.counts["residues_built"] = built
-    record.counts["residues_with_backbone"] = int(backbone.complete.sum())
-    record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
+    original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
+    model, backbone, coverage = all_atoms(traced, sequences, found.prediction, original, settings, record)
     resolution = None if local is None else _at_residues(local, traced, density_map, found.mirrored)
     return BuildResult(
         model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record, resolution
@@ -199,35 +193,53 @@ def _at_residues(local: DensityMap, traced: Trace, density: DensityMap, flipped:
     return values_at(local, np.clip(traced.xyz, local.frame.origin, last))
 
 
-def _with_side_chains(
-    model: Model, density: DensityMap, resolution: float, coverage: dict[str, dict[str, int]], record: Recorder
-) -> Model:
-    """A model with side chains placed in the original map; how many is recorded, and what could not be done."""
-    last = {(name, chain["residues"]) for name, chain in coverage.items()}
-    completed = place_side_chains(model.structure, density, resolution, last)
-    for note in completed.notes:
-        record.warn(note)
-    record.counts["residues_with_side_chain"] = completed.residues
-    return replace(model, structure=completed.structure)
+def complete_model(
+    structure: gemmi.Structure,
+    density: DensityMap,
+    sequences: Sequences,
+    settings: Settings,
+    *,
+    record: Recorder | None = None,
+) -> tuple[Model, Sequences]:
+    """Make an all-atom model of the C-alphas of any model, refined against its map.
 
+    Parameters
+    ----------
+    structure : gemmi.Structure
+        See `cryo2struct.tracing.adopt`.
+    density : DensityMap
+        In the frame of the structure.
+    sequences : Sequences
+    settings : Settings
+    record : Recorder, optional
 
-def _refined(model: Model, density: DensityMap, resolution: float, settings: Settings, record: Recorder) -> Model:
-    """The model refined against the original map; what changed is recorded, and why it was kept as it was."""
-    try:
-        refined = refine(model.structure, density, resolution, settings.refinement.mode)
-    except InputError as fault:  # what was built without it is not lost
-        record.warn(f"refinement: {fault}; the model is kept as it was")
-        record.counts["refinement"] = {"mode": settings.refinement.mode, "refined": False}
-        return model
-    if refined.note is not None:
-        record.warn(refined.note)
-    record.counts["refinement"] = {
-        "mode": settings.refinement.mode,
-        "refined": refined.refined,
-        "peptides_flipped": refined.flipped,
-        "map_correlation": [refined.correlation_before, refined.correlation_after],
-    }
-    return replace(model, structure=refined.structure)
+    Returns
+    -------
+    Model
+        Chains are named as in the structure; the confidence is that of its B column.
+    Sequences
+        With copies and chain names as in the structure.
+
+    Raises
+    ------
+    InputError
+        No C-alphas, no chain like a protein sequence, or the map does not cover the structure.
+    NothingToBuildError
+        The map is empty at the structure.
+    ResourceError
+        Weights or device cannot be used.
+    """
+    record = record or Recorder()
+    preflight.require_protein(sequences)
+    with record.step("align chains"):
+        adopted = adopt(structure, sequences)
+        for note in adopted.notes:
+            record.warn(f"model: {note}")
+        around = preflight.around(adopted.trace.xyz, density)
+    ready = _prepare(density, settings, around, record)
+    prediction, _ = _predict(ready, ready.resampled, ready.chosen, settings, record)
+    model, _, _ = all_atoms(adopted.trace, adopted.sequences, prediction, density, settings, record)
+    return model, adopted.sequences
 
 
 def _read_sequences(sequences: Sequences, settings: Settings, record: Recorder) -> ReadSequences | None:
@@ -253,18 +265,58 @@ def predict_and_pick(
 ) -> Found:
     """What the network says of each occupied voxel, and the candidates in it; see `classify`."""
     # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
-    from cryo2struct.networks.store import load_classifier, load_residue_network
+    from cryo2struct.networks.store import load_residue_network
+    from cryo2struct.prediction.residues import refine_candidates, surest_sharpening
+
+    ready = _prepare(density, settings, mask, record)
+    resampled, chosen = ready.resampled, ready.chosen
+    with record.step("load residue network"):
+        residue_network, entry = load_residue_network(data_path("weights"), settings.residues.weights)
+        record.counts["weights"].append({key: entry[key] for key in ("file", "sha256")})
+    mirror = settings.map.mirror == "yes"
+    while True:
+        if mirror:
+            resampled, chosen = mirrored(resampled, density.frame), chosen[:, :, ::-1]
+        prediction, candidates = _predict(ready, resampled, chosen, settings, record)
+        # Before the residues are looked at: that network moves candidates to where right-handed proteins have them.
+        left = _is_left_handed(candidates, settings, record)
+        if mirror or not left or settings.map.mirror != "auto":
+            break
+        mirror = True
+    record.counts["mirrored"] = mirror
+    with record.step("look at residues"):
+        sharpening, sharp = surest_sharpening(
+            resampled, candidates, residue_network, settings.residues, device=ready.device, warn=record.warn
+        )
+        record.counts["sharpening"] = sharpening
+        candidates = refine_candidates(
+            sharp,
+            candidates,
+            residue_network,
+            settings.residues,
+            device=ready.device,
+            progress=lambda done, total: record.progress("look at residues", done, total),
+            warn=record.warn,
+        )
+    record.counts["candidates"] = len(candidates)
+    if len(candidates) == 0:
+        raise _no_candidates(prediction.atoms[:, 1], record)
+    record.say(f"{len(candidates)} C-alpha candidates")
+    return Found(prediction, candidates, mirror)
+
+
+def _prepare(density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder) -> _Prepared:
+    """Look at the map, load the voxel network and resample what it will see."""
+    from cryo2struct.networks.store import load_classifier
     from cryo2struct.prediction.device import choose_device, describe_device
     from cryo2struct.prediction.inference import estimate_seconds
-    from cryo2struct.prediction.residues import refine_candidates, surest_sharpening
 
     with record.step("check map"):
         region = _look(density, settings, mask, record)
     with record.step("load network"):
         device = choose_device(settings.device, settings.threads)
         network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
-        residue_network, residue_entry = load_residue_network(data_path("weights"), settings.residues.weights)
-        record.counts["weights"] = [{key: e[key] for key in ("file", "sha256")} for e in (entry, residue_entry)]
+        record.counts["weights"] = [{key: entry[key] for key in ("file", "sha256")}]
     with record.step("prepare map"):
         # A tile around what is looked at: nothing farther away is seen, and large boxes are mostly empty.
         resampled = resample(region.crop(density, settings.prediction.tile * VOXEL))
@@ -274,44 +326,14 @@ def predict_and_pick(
     box = " x ".join(str(n) for n in density.frame.shape[::-1])
     record.counts["device"] = describe_device(device)
     record.say(f"{record.counts['device']}; box {box}, about {max(seconds, 1):.0f} s for the network")
-    mirror = settings.map.mirror == "yes"
-    while True:
-        if mirror:
-            resampled, chosen = mirrored(resampled, density.frame), chosen[:, :, ::-1]
-        prediction, candidates = _predict(resampled, chosen, network, settings, device, record)
-        # Before the residues are looked at: that network moves candidates to where right-handed proteins have them.
-        left = _is_left_handed(candidates, settings, record)
-        if mirror or not left or settings.map.mirror != "auto":
-            break
-        mirror = True
-    record.counts["mirrored"] = mirror
-    with record.step("look at residues"):
-        sharpening, sharp = surest_sharpening(
-            resampled, candidates, residue_network, settings.residues, device=device, warn=record.warn
-        )
-        record.counts["sharpening"] = sharpening
-        candidates = refine_candidates(
-            sharp,
-            candidates,
-            residue_network,
-            settings.residues,
-            device=device,
-            progress=lambda done, total: record.progress("look at residues", done, total),
-            warn=record.warn,
-        )
-    record.counts["candidates"] = len(candidates)
-    if len(candidates) == 0:
-        raise _no_candidates(prediction.atoms[:, 1], record)
-    record.say(f"{len(candidates)} C-alpha candidates")
-    return Found(prediction, candidates, mirror, record.counts["resolution"])
+    return _Prepared(network, device, resampled, chosen)
 
 
 def _predict(
+    ready: _Prepared,
     resampled: DensityMap,
     chosen: NDArray[np.bool_],
-    network: Classifier,
     settings: Settings,
-    device: torch.device,
     record: Recorder,
 ) -> tuple[Prediction, Candidates]:
     """The voxel network over the chosen part of a map, and what may be candidates."""
@@ -323,12 +345,12 @@ def _predict(
         prediction = predict(
             resampled,
             chosen,
-            network,
+            ready.network,
             tile=options.tile,
             overlap=options.overlap,
             batch=options.batch,
             rotations=options.rotations,
-            device=device,
+            device=ready.device,
             progress=lambda done, total: record.progress("predict", done, total),
             warn=record.warn,
         )
@@ -374,12 +396,3 @@ def _no_candidates(ca_probability: NDArray[np.float16], record: Recorder) -> NoC
         f"map: no C-alpha found (highest probability of a voxel {float(ca_probability.max()):.2f}): check the voxel "
         "size, the contour, the resolution (4.5 A or better), and whether the map is mirrored"
     )
-
-
-def _coverage(traced: Trace, sequences: Sequences) -> dict[str, dict[str, int]]:
-    """Residues built and in all, per chain name."""
-    coverage = {}
-    for (entity, copy), name in chain_names(traced, sequences).items():
-        here = (traced.entity == entity) & (traced.copy == copy)
-        coverage[name] = {"built": int(here.sum()), "residues": len(sequences.entities[entity].letters)}
-    return coverage

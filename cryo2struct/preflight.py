@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cryo2struct.density.fourier import estimate_resolution
 from cryo2struct.density.normalise import background, molecule_volume, occupied, sample
 from cryo2struct.density.resample import VOXEL, plan_axis
+from cryo2struct.density.sampling import values_at
 from cryo2struct.density.tiles import Tiling
 from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import DensityMap, Entity, FloatArray, GridFrame, Sequences
@@ -29,6 +30,8 @@ MASKED = 0.1  # of the voxels
 TAPER = 8  # voxels over which a window that cuts the map falls to the background at its faces
 PROTEIN_VOLUME = 1.21  # A^3 / Da; 0.73 ml/g (Harpaz, Gerstein & Chothia 1994, Structure 2, 641-649)
 NUCLEIC_VOLUME = 0.96  # A^3 / Da; 0.58 ml/g (Voss & Gerstein 2005, J. Mol. Biol. 346, 477-492)
+MOST_OUTSIDE = 0.1  # share of the C-alphas of a model that a map may leave out
+REACH = 5.0  # A from a C-alpha to the farthest voxel that says where N and C beside it are
 WATER = 18.015  # Da, lost where residues are linked
 TILE_SECONDS, TILE_SECONDS_FAST = 0.4, 0.2  # one thread, 64^3 voxels, one rotation: float32; bfloat16 in hardware
 BASE_MEMORY, MEMORY_PER_VOXEL, MEMORY_PER_CUBIC_ANGSTROM = 0.7, 4.5e-9, 6e-9  # GB; measured, as are the seconds
@@ -180,6 +183,41 @@ def require_density(found: Look) -> None:
     """Refuse a map of which no part is occupied; raises NothingToBuildError."""
     if not found.region.cells.any():
         raise NothingToBuildError("map: nothing in it stands out of the background: check --contour and --mask")
+
+
+def around(xyz: FloatArray, density: DensityMap) -> NDArray[np.bool_]:
+    """Voxels (z, y, x) of a map that are about C-alphas, and so all that is to be looked at to complete them.
+
+    Parameters
+    ----------
+    xyz : (R, 3) angstrom
+    density : DensityMap
+
+    Raises
+    ------
+    InputError
+        More than a tenth of the C-alphas are outside of the map, or its mean at them is not above that of the box.
+    """
+    index = density.frame.to_index(xyz)
+    outside = int((~((index >= 0) & (index <= np.array(density.frame.shape) - 1)).all(axis=1)).sum())
+    if outside > MOST_OUTSIDE * len(xyz):
+        raise InputError(
+            f"map: {outside} of the {len(xyz)} C-alphas are outside of it; give the map of the model, or another "
+            "--origin or --voxel-size"
+        )
+    at_alphas, everywhere = float(values_at(density, xyz).mean()), float(density.values.mean())
+    if not at_alphas > everywhere:
+        raise InputError(
+            f"map: its mean at the C-alphas ({at_alphas:.3g}) is not above that of the box ({everywhere:.3g}); "
+            "give the map of the model, or another --origin or --voxel-size"
+        )
+    reach = REACH / density.frame.voxel[::-1]
+    low = np.maximum(np.floor(index - reach), 0).astype(int)
+    high = np.maximum(np.ceil(index + reach), -1).astype(int) + 1
+    near = np.zeros(density.frame.shape, dtype=np.bool_)
+    for first, last in zip(low.tolist(), high.tolist(), strict=True):
+        near[first[0] : last[0], first[1] : last[1], first[2] : last[2]] = True
+    return near
 
 
 def require_protein(sequences: Sequences) -> None:

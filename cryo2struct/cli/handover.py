@@ -19,7 +19,6 @@ def handover(
 
     from cryo2struct.errors import InputError, OutputError
     from cryo2struct.handover import FOLDER, write_handover
-    from cryo2struct.io.outputs import make_folder
     from cryo2struct.io.run_folder import list_file, read_map_of, read_run
     from cryo2struct.io.sequences import read_sequences
     from cryo2struct.objects import Model
@@ -35,7 +34,6 @@ def handover(
     sequences, _ = read_sequences(Path(run.record.inputs["fasta"].path))
     confidence = [residue[0].b_iso / 100 for chain in run.structure[0] for residue in chain]
     model = Model(run.structure, np.array(confidence))
-    make_folder(path)
     title = f"Model built into {Path(run.record.inputs['map'].path).name}"
     made = write_handover(path, model, sequences, density, run.record.counts["resolution"], title=title)
     if made.faults:

@@ -12,6 +12,7 @@ from cryo2struct.cli import (
     build_set,
     check,
     classify,
+    complete,
     demo,
     doctor,
     enhance,
@@ -37,6 +38,7 @@ app.command()(build.build)
 app.command()(check.check)
 app.command()(classify.classify)
 app.command()(trace.trace)
+app.command()(complete.complete)
 app.command()(enhance.enhance)
 app.command()(evaluate.evaluate)
 app.command()(build_set.build_set)

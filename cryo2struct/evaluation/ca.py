@@ -6,7 +6,7 @@ within the distance asked for, the closest is taken first, then the closest of w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 import gemmi
@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from cryo2struct.errors import InputError
 from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray, IntArray
+from cryo2struct.residues import modelled_residues
 
 DISTANCES = (1.0, 1.5, 2.0, 3.0)  # angstrom
 NEIGHBOURHOOD = 3.0  # angstrom; how far the word of an excluded residue or of the target itself reaches
@@ -152,18 +153,6 @@ def ca_points(structure: gemmi.Structure) -> Points:
     return ca_residues(structure)[1]
 
 
-def modelled_residues(structure: gemmi.Structure) -> list[tuple[str, gemmi.Residue, gemmi.Atom]]:
-    """Chain, residue and C-alpha of each residue of the first model that has one; see `ca_points`."""
-    found = []
-    for chain in structure[0]:
-        for group in chain.whole().residue_groups():
-            # The residues of a group are conformers of one place in the chain.
-            residue, atom = next(_alpha_carbons(group), (None, None))
-            if residue is not None and atom is not None:
-                found.append((chain.name, residue, atom))
-    return found
-
-
 def ca_residues(structure: gemmi.Structure) -> tuple[list[ResidueKey], Points]:
     """C-alphas of the first model of a structure as of `ca_points`, and which residues they are of."""
     keys, types, atoms = [], [], []
@@ -293,23 +282,6 @@ def _distances(xyz: FloatArray, others: FloatArray) -> FloatArray:
     if not len(others) or not len(xyz):
         return np.full(len(xyz), np.inf)
     return cKDTree(others).query(xyz)[0]
-
-
-def _alpha_carbons(group: gemmi.ResidueGroup) -> Iterator[tuple[gemmi.Residue, gemmi.Atom]]:
-    for residue in group:
-        info = gemmi.find_tabulated_residue(residue.name)
-        for atom in residue:
-            if (
-                atom.name == "CA"
-                and atom.element == gemmi.Element("C")
-                and (info.is_amino_acid() or _has_backbone(residue))
-            ):
-                yield residue, atom
-
-
-def _has_backbone(residue: gemmi.Residue) -> bool:
-    """Whether a residue that no table knows has the other main-chain atoms of an amino acid."""
-    return {"N", "C"} <= {atom.name for atom in residue}
 
 
 def _xyz(atoms: list[gemmi.Atom]) -> FloatArray:

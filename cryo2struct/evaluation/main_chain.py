@@ -9,9 +9,10 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from cryo2struct.evaluation.ca import ResidueKey, modelled_residues
-from cryo2struct.evaluation.dssp import backbone_of
+from cryo2struct.dssp import backbone_of
+from cryo2struct.evaluation.ca import ResidueKey
 from cryo2struct.objects import BACKBONE_ATOMS, FloatArray
+from cryo2struct.residues import modelled_residues
 
 N, CA, C, O, CB = range(5)  # noqa: E741  (oxygen)
 

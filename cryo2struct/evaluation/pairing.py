@@ -14,9 +14,10 @@ import gemmi
 import numpy as np
 from Bio.Align import PairwiseAligner, substitution_matrices
 
-from cryo2struct.evaluation.ca import Points, ResidueKey, ca_residues, modelled_residues, pair_points
+from cryo2struct.evaluation.ca import Points, ResidueKey, ca_residues, pair_points
 from cryo2struct.evaluation.chain_mapping import ChainPair, map_chains
 from cryo2struct.objects import AMINO_ACIDS, FloatArray, IntArray
+from cryo2struct.residues import modelled_residues
 
 REACH = 3.0  # angstrom; a pair by place is no longer
 LIKE = 0.2  # identical residues of two chains that may be mapped, per residue of the shorter, at least
@@ -29,7 +30,7 @@ GAP_OPEN, GAP_EXTEND = -11.0, -1.0  # with BLOSUM62; gaps at the ends are free
 
 @dataclass(frozen=True)
 class Residues:
-    """Residues of a structure that have a C-alpha, chain by chain; see `ca.modelled_residues`."""
+    """Residues of a structure that have a C-alpha, chain by chain; see `modelled_residues`."""
 
     keys: list[ResidueKey]
     residues: list[gemmi.Residue]

@@ -16,9 +16,10 @@ from cryo2struct.handover import texts
 from cryo2struct.handover.checks import BREAK, find_faults, peptide_bond
 from cryo2struct.handover.displacement import residue_b_factors
 from cryo2struct.handover.placing import moved, on_whole_steps
+from cryo2struct.handover.secondary_structure import list_secondary_structure
 from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import write_mmcif, write_pdb
-from cryo2struct.io.outputs import write_text
+from cryo2struct.io.outputs import make_folder, write_text
 from cryo2struct.objects import DensityMap, FloatArray, Model, Sequences
 
 FOLDER = "handover"
@@ -48,7 +49,7 @@ class Handover:
 def write_handover(
     folder: Path, model: Model, sequences: Sequences, density: DensityMap, resolution: float, *, title: str
 ) -> Handover:
-    """Write what refinement programs need into an existing folder; nothing if the model has faults.
+    """Write what refinement programs need into a folder, which is made; nothing if the model has faults.
 
     Parameters
     ----------
@@ -77,8 +78,10 @@ def write_handover(
     for residue, b in zip(residues, residue_b_factors(for_refinement.structure, placed, resolution), strict=True):
         for atom in residue:
             atom.b_iso, atom.occ = float(b), 1.0
+    list_secondary_structure(for_refinement.structure)
     nz, ny, nx = placed.frame.shape
     a, b, c = (float(edge) for edge in np.array([nx, ny, nz]) * placed.frame.voxel)
+    make_folder(folder)
     write_map(folder / texts.MAP, placed, "density as given, NSTART in whole voxels")
     write_mmcif(folder / "model.cif", complete, sequences, title=title, cell=(a, b, c))
     stem = Path(texts.MODEL).stem

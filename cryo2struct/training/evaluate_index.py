@@ -23,6 +23,7 @@ from scipy.spatial import cKDTree
 
 from cryo2struct import preflight
 from cryo2struct.density.resample import resample
+from cryo2struct.dssp import UNKNOWN, backbone_of, secondary_structure
 from cryo2struct.errors import Cryo2StructError, InputError
 from cryo2struct.evaluation.ca import (
     Points,
@@ -34,7 +35,6 @@ from cryo2struct.evaluation.ca import (
     points_of,
     score_ca,
 )
-from cryo2struct.evaluation.dssp import UNKNOWN, backbone_of, secondary_structure
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import read_structure
 from cryo2struct.io.sequences import read_sequences

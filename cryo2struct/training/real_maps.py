@@ -21,13 +21,14 @@ from scipy.spatial import cKDTree
 from cryo2struct.dataset.map_pack import MappedStructure
 from cryo2struct.dataset.pack import NUCLEOTIDE, Array, PackStructure
 from cryo2struct.density.resample import border_median, resample
+from cryo2struct.dssp import backbone_of, secondary_structure
 from cryo2struct.errors import Cryo2StructError, InputError
-from cryo2struct.evaluation.ca import heavy_atoms, modelled_residues
-from cryo2struct.evaluation.dssp import backbone_of, secondary_structure
+from cryo2struct.evaluation.ca import heavy_atoms
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import read_structure
 from cryo2struct.io.outputs import atomic_path, refuse_inputs
 from cryo2struct.objects import AMINO_ACIDS, DensityMap, GridFrame
+from cryo2struct.residues import modelled_residues
 from cryo2struct.training.map_index import MapRow, read_index
 
 UNKNOWN_RESIDUE, LIGAND = 20, 22

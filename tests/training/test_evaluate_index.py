@@ -6,9 +6,9 @@ import gemmi
 import numpy as np
 import pytest
 
+from cryo2struct.dssp import backbone_of, secondary_structure
 from cryo2struct.errors import InputError
 from cryo2struct.evaluation.ca import ca_points
-from cryo2struct.evaluation.dssp import backbone_of, secondary_structure
 from cryo2struct.io.models import read_structure
 from cryo2struct.objects import AMINO_ACIDS, Candidates, GridFrame, Prediction
 from cryo2struct.prediction.find import Found

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from cryo2struct.dataset.pack import StructurePack
-from cryo2struct.evaluation.ca import ca_points
-from cryo2struct.evaluation.dssp import (
+from cryo2struct.dssp import (
     BACKBONE,
     CA,
     COIL,
@@ -21,9 +20,10 @@ from cryo2struct.evaluation.dssp import (
     backbone_of,
     secondary_structure,
 )
+from cryo2struct.evaluation.ca import ca_points
 from cryo2struct.io.models import read_structure
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SMALL_PACK = ROOT / "tests" / "data" / "small_pack.npz"
 PACK = Path(os.environ.get("CRYO2STRUCT_DATA", "nowhere")) / "structures" / "pack.npz"
 PROLINE = 12

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cryo2struct.evaluation.ca import modelled_residues
 from cryo2struct.objects import FloatArray, IntArray
+from cryo2struct.residues import modelled_residues
 
 COIL, HELIX, STRAND, UNKNOWN = 0, 1, 2, -1
 
@@ -63,25 +63,62 @@ def backbone_of(structure: gemmi.Structure) -> Backbone:
     return Backbone(xyz, linked, np.array([residue.name == "PRO" for _, residue, _ in residues], dtype=np.bool_))
 
 
+@dataclass
+class Ladder:
+    """Consecutive bridges between the residues `i[0]`..`i[1]` and `j[0]`..`j[1]` (rows), i before j."""
+
+    i: tuple[int, int]
+    j: tuple[int, int]
+    parallel: bool
+    bridges: int = 1
+
+
+@dataclass(frozen=True)
+class SecondaryStructure:
+    """Helices and strands of a main chain, by its rows.
+
+    Attributes
+    ----------
+    kind : (R,) see `secondary_structure`
+    turn : (R,) residues per turn of the helix: 4 alpha, 3 for 3-10, 5 pi; 0 outside of helices
+    ladders : of two bridges or more
+    bonds : (B, 2) donor of N-H, acceptor C=O
+    """
+
+    kind: IntArray
+    turn: IntArray
+    ladders: list[Ladder]
+    bonds: IntArray
+
+
 def secondary_structure(backbone: Backbone) -> IntArray:
     """`COIL`, `HELIX` (H, G or I) or `STRAND` (E: bridges alone are coil) of each residue (R,).
 
     Residues without all four atoms of the main chain are `UNKNOWN`.
     """
+    return assign(backbone).kind
+
+
+def assign(backbone: Backbone) -> SecondaryStructure:
+    """Helices, and strands with their ladders, of a main chain."""
     bonds = _Bonds(backbone)
     segment: IntArray = np.cumsum(~backbone.linked, dtype=np.int64)
     kind = np.full(len(backbone), COIL)
-    for first, last in _strands(bonds, backbone.linked, segment):
+    turn = np.zeros(len(backbone), dtype=np.int64)
+    ladders = _all_ladders(bonds, backbone.linked, segment)
+    for first, last in (strand for ladder in ladders for strand in (ladder.i, ladder.j)):
         kind[first : last + 1] = STRAND
     # An alpha helix overrules a strand; a 3-10 helix takes what is free, a pi helix may also lengthen a helix.
-    for turn in (4, 3, 5):
-        taken = {4: np.zeros(len(kind), dtype=np.bool_), 3: kind != COIL, 5: kind == STRAND}[turn]
-        start = np.arange(max(len(kind) - turn, 0))
-        turns = bonds.between(start + turn, start) & (segment[start] == segment[start + turn])
+    for step in (4, 3, 5):
+        taken = {4: np.zeros(len(kind), dtype=np.bool_), 3: kind != COIL, 5: kind == STRAND}[step]
+        start = np.arange(max(len(kind) - step, 0))
+        turns = bonds.between(start + step, start) & (segment[start] == segment[start + step])
         for i in np.flatnonzero(turns[1:] & turns[:-1]) + 1:
-            if not taken[i : i + turn].any():
-                kind[i : i + turn] = HELIX
-    return np.where(np.isnan(backbone.xyz).any(axis=(1, 2)), UNKNOWN, kind)
+            if not taken[i : i + step].any():
+                kind[i : i + step] = HELIX
+                turn[i : i + step] = np.where(turn[i : i + step] == 0, step, turn[i : i + step])
+    kind = np.where(np.isnan(backbone.xyz).any(axis=(1, 2)), UNKNOWN, kind)
+    return SecondaryStructure(kind, turn * (kind == HELIX), ladders, np.column_stack([bonds.donor, bonds.acceptor]))
 
 
 class _Bonds:
@@ -122,24 +159,13 @@ def _energy(n: FloatArray, h: FloatArray, c: FloatArray, o: FloatArray) -> Float
     return np.where(np.isnan(energy), np.inf, energy)
 
 
-@dataclass
-class _Ladder:
-    """Consecutive bridges between the residues `i[0]`..`i[1]` and `j[0]`..`j[1]`, i before j."""
-
-    i: tuple[int, int]
-    j: tuple[int, int]
-    bridges: int = 1
-
-
-def _strands(bonds: _Bonds, linked: NDArray[np.bool_], segment: IntArray) -> list[tuple[int, int]]:
-    """First and last residue of each strand of each ladder of two bridges or more."""
-    strands = []
+def _all_ladders(bonds: _Bonds, linked: NDArray[np.bool_], segment: IntArray) -> list[Ladder]:
+    """Ladders of two bridges or more, joined across bulges."""
+    found = []
     for parallel in (True, False):
         ladders = _ladders(_bridges(bonds, linked, parallel), parallel)
-        for ladder in _join_bulges(ladders, parallel, segment):
-            if ladder.bridges > 1:
-                strands += [ladder.i, ladder.j]
-    return strands
+        found += [ladder for ladder in _join_bulges(ladders, parallel, segment) if ladder.bridges > 1]
+    return found
 
 
 def _bridges(bonds: _Bonds, linked: NDArray[np.bool_], parallel: bool) -> list[tuple[int, int]]:
@@ -158,15 +184,15 @@ def _bridges(bonds: _Bonds, linked: NDArray[np.bool_], parallel: bool) -> list[t
     return sorted(bridges)
 
 
-def _ladders(bridges: list[tuple[int, int]], parallel: bool) -> list[_Ladder]:
+def _ladders(bridges: list[tuple[int, int]], parallel: bool) -> list[Ladder]:
     """Bridges of neighbouring residues joined."""
     step = 1 if parallel else -1
-    by_last: dict[tuple[int, int], _Ladder] = {}
+    by_last: dict[tuple[int, int], Ladder] = {}
     ladders = []
     for i, j in bridges:
         ladder = by_last.pop((i - 1, j - step), None)
         if ladder is None:
-            ladder = _Ladder((i, i), (j, j))
+            ladder = Ladder((i, i), (j, j), parallel)
             ladders.append(ladder)
         else:
             ladder.i = (ladder.i[0], i)
@@ -176,9 +202,9 @@ def _ladders(bridges: list[tuple[int, int]], parallel: bool) -> list[_Ladder]:
     return ladders
 
 
-def _join_bulges(ladders: list[_Ladder], parallel: bool, segment: IntArray) -> list[_Ladder]:
+def _join_bulges(ladders: list[Ladder], parallel: bool, segment: IntArray) -> list[Ladder]:
     """Ladders joined across bulges: at most one extra residue on one strand and four on the other."""
-    joined: list[_Ladder] = []
+    joined: list[Ladder] = []
     for ladder in ladders:
         for earlier in joined:
             gap_i = ladder.i[0] - earlier.i[1]
