@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from cryo2struct.dataset.map_pack import MapPack
+from cryo2struct.dataset.records import TrainingSet
 from cryo2struct.training.labels import (
     BOX,
     CROP,
@@ -25,18 +25,18 @@ B_FACTORS = (-30.0, -15.0, 0.0, 15.0, 30.0)
 
 
 class MeasuredCrops:
-    """Crops of the maps of a pack, each map in several degrees of sharpness.
+    """Crops of the maps of a data set, each map in several degrees of sharpness.
 
     Attributes
     ----------
     probability : (maps,) of a crop to be of each map, as `CropStream` has it for structures
     """
 
-    def __init__(self, pack: MapPack) -> None:
-        self.maps = pack.maps
-        self.atom_names = pack.atom_names
-        self.versions = [[sharpened(m.values, m.voxel, b) for b in B_FACTORS] for m in pack.maps]
-        size = np.array([(m.structure.aa <= 20).sum() for m in pack.maps], dtype=np.float64) ** 0.7
+    def __init__(self, real: TrainingSet) -> None:
+        self.maps = real.maps
+        self.atom_names = real.atom_names
+        self.versions = [[sharpened(m.values, m.voxel, b) for b in B_FACTORS] for m in real.maps]
+        size = np.array([(m.structure.aa <= 20).sum() for m in real.maps], dtype=np.float64) ** 0.7
         self.probability = size / size.sum()
 
     def draw_crop(self, rng: Generator) -> dict[str, Any]:
