@@ -31,9 +31,9 @@ def split(
     """Split a data set for training, validation and test by clusters of its sequences: docs/dataset-splits.md."""
     from dataclasses import asdict
 
-    from cryo2struct.dataset.clusters import mmseqs_clusters, parse_clusters, read_clusters
+    from cryo2struct.dataset.clusters import fasta_of, like_pairs, read_clusters
     from cryo2struct.dataset.records import SPLITS, SPLITS_FILE
-    from cryo2struct.dataset.sequences import entry_sequences, fasta_of, read_entries
+    from cryo2struct.dataset.sequences import entry_sequences, read_entries
     from cryo2struct.dataset.splits import assigned, grouped
     from cryo2struct.errors import OutputError, ResourceError
     from cryo2struct.hardware import cores
@@ -46,15 +46,13 @@ def split(
     refuse_inputs([fasta], [clusters] if clusters is not None else [])
     entries = read_entries(folder)
     sequences = entry_sequences(folder, list(entries))
-    write_text(fasta, fasta_of(sequences))
-    if clusters is None:
-        text = mmseqs_clusters(fasta_of(sequences), identity, coverage, threads or cores())
-        if text is None:
-            raise ResourceError(f"mmseqs: is not on PATH; install MMseqs2, or cluster {fasta} and give --clusters FILE")
-        write_text(table, text)
-        pairs = parse_clusters(text, str(table))
-    else:
-        pairs = read_clusters(clusters)
+    letters = {sequence.name: sequence.letters for sequence in sequences}
+    write_text(fasta, fasta_of(letters))
+    pairs = read_clusters(clusters) if clusters else like_pairs(letters, identity, coverage, threads or cores())
+    if pairs is None:
+        raise ResourceError(f"mmseqs: is not on PATH; install MMseqs2, or cluster {fasta} and give --clusters FILE")
+    if not clusters:
+        write_text(table, "".join(f"{one}\t{other}\n" for one, other in pairs))
     groups = grouped(list(entries), sequences, pairs, str(clusters or table))
     rows = assigned(groups, entries, parts, seed)
     write_csv(folder / SPLITS_FILE, [asdict(row) for row in rows])

@@ -1,26 +1,29 @@
-"""Clusters of like sequences: made by MMseqs2 (Steinegger & Soeding 2017, Nat. Biotechnol. 35, 1026), or given."""
+"""Like sequences: found by MMseqs2 (Steinegger & Soeding 2017, Nat. Biotechnol. 35, 1026), or given as clusters."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cryo2struct.errors import InputError, ResourceError
 from cryo2struct.io.streams import read_bytes
 
+LINE = 60  # letters
 
-def mmseqs_clusters(fasta: str, identity: float, coverage: float, threads: int) -> str | None:
-    """Two columns, representative and member, of all sequences; None where there is no `mmseqs` on PATH.
 
-    Sequences are joined, directly or through others, where an alignment has this share of identical residues and
-    covers this share of the shorter one.
+def like_pairs(
+    sequences: Mapping[str, str], identity: float, coverage: float, threads: int
+) -> list[tuple[str, str]] | None:
+    """Names of one sequence and another that it is like, each with itself first; None without `mmseqs` on PATH.
+
+    Two are alike where an alignment has this share of identical residues and covers this share of the first.
 
     Parameters
     ----------
-    fasta : FASTA file
+    sequences : name to letters
     identity, coverage : 0 to 1
     threads : int
 
@@ -34,17 +37,25 @@ def mmseqs_clusters(fasta: str, identity: float, coverage: float, threads: int) 
         return None
     with TemporaryDirectory(prefix="cryo2struct-mmseqs-") as name:
         folder = Path(name)
-        (folder / "sequences.fasta").write_text(fasta, encoding="utf-8")
-        command = [program, "easy-cluster", "sequences.fasta", "found", "temporary", "--dbtype", "1", "-s", "7.5"]
-        command += ["--min-seq-id", str(identity), "-c", str(coverage), "--cov-mode", "1", "--max-seqs", "100000"]
-        # Connected components of all pairs; by default clusters are stars about representatives, found in steps.
-        command += ["--cluster-mode", "1", "--single-step-clustering", "1", "--threads", str(threads), "-v", "1"]
+        (folder / "sequences.fasta").write_text(fasta_of(sequences), encoding="utf-8")
+        command = [program, "easy-search", "sequences.fasta", "sequences.fasta", "found.tsv", "temporary"]
+        command += ["--min-seq-id", str(identity), "-c", str(coverage), "--cov-mode", "2", "-s", "7.5"]
+        command += ["--max-seqs", "100000", "--format-output", "query,target", "--threads", str(threads), "-v", "1"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
-        table = folder / "found_cluster.tsv"
+        table = folder / "found.tsv"
         if done.returncode or not table.is_file():
             said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-            raise ResourceError(f"{program}: ended with code {done.returncode} ({said[-1].strip()}); give --clusters")
-        return table.read_text(encoding="utf-8")
+            raise ResourceError(f"{program}: ended with code {done.returncode} ({said[-1].strip()}); try it by hand")
+        found = parse_clusters(table.read_text(encoding="utf-8"), program)
+    return [*((name, name) for name in sequences), *(pair for pair in found if pair[0] != pair[1])]
+
+
+def fasta_of(sequences: Mapping[str, str]) -> str:
+    """FASTA file of sequences, name to letters."""
+    records = []
+    for name, letters in sequences.items():
+        records.append("\n".join([f">{name}", *(letters[n : n + LINE] for n in range(0, len(letters), LINE))]))
+    return "\n".join(records) + "\n"
 
 
 def parse_clusters(text: str, source: str) -> list[tuple[str, str]]:

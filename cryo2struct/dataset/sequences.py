@@ -11,7 +11,6 @@ from cryo2struct.io.sequences import read_sequences
 
 ENTRIES_FILE = "entries.csv"
 SEQUENCE_FILE = "full_sequence.fasta"
-LINE = 60  # letters
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,3 @@ def entry_sequences(folder: Path, entries: list[str]) -> list[DatasetSequence]:
         proteins = [entity for entity in sequences.entities if entity.kind == "protein"]
         found += [DatasetSequence(entry, f"{entry}_{n}", entity.letters) for n, entity in enumerate(proteins, 1)]
     return found
-
-
-def fasta_of(sequences: list[DatasetSequence]) -> str:
-    """FASTA file of sequences by their names."""
-    records = []
-    for one in sequences:
-        lines = [one.letters[start : start + LINE] for start in range(0, len(one.letters), LINE)]
-        records.append("\n".join([f">{one.name}", *lines]))
-    return "\n".join(records) + "\n"

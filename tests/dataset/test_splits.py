@@ -148,15 +148,17 @@ def test_equal_sequences_leak_however_short_they_are():
 FAKE = """#!{python}
 # Same interface as MMseqs2: sequences whose first four letters are equal are alike.
 import sys
-assert sys.argv[1] == "easy-cluster", sys.argv
-options = dict(zip(sys.argv[5::2], sys.argv[6::2]))
-assert options["--min-seq-id"] == "0.3" and options["-c"] == "0.6", options
-text = open(sys.argv[2]).read()
-first = {{}}
-with open(sys.argv[3] + "_cluster.tsv", "w") as table:
-    for record in text.split(">")[1:]:
-        name, *lines = record.split("\\n")
-        table.write(first.setdefault("".join(lines)[:4], name) + "\\t" + name + "\\n")
+assert sys.argv[1] == "easy-search", sys.argv
+options = dict(zip(sys.argv[6::2], sys.argv[7::2]))
+assert options["--min-seq-id"] == "0.3" and options["-c"] == "0.6" and options["--cov-mode"] == "2", options
+assert options["--format-output"] == "query,target", options
+start = [
+    {{record.split("\\n")[0]: "".join(record.split("\\n")[1:])[:4] for record in open(name).read().split(">")[1:]}}
+    for name in sys.argv[2:4]
+]
+with open(sys.argv[4], "w") as table:
+    for one, letters in start[0].items():
+        table.writelines(f"{{one}}\\t{{other}}\\n" for other, others in start[1].items() if letters == others)
 sys.exit({code})
 """
 
