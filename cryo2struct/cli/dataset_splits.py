@@ -9,8 +9,6 @@ import typer
 
 from cryo2struct.cli import common
 
-app = typer.Typer(help="Labelled data sets of maps and models.")
-
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Data set of `cryo2struct dataset build`.")]
 
 
@@ -98,7 +96,3 @@ def check_splits(
             "split again"
         )
     print(f"{len(sequences)} sequences: no like ones stand in different splits")
-
-
-app.command()(split)
-app.command()(check_splits)

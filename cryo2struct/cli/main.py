@@ -12,6 +12,7 @@ from cryo2struct.cli import (
     build_set,
     check,
     classify,
+    dataset_pack,
     dataset_splits,
     demo,
     doctor,
@@ -48,7 +49,11 @@ app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(train.app, name="train")
-app.add_typer(dataset_splits.app, name="dataset")
+dataset = typer.Typer(help="Labelled data sets of maps and models.")
+dataset.command()(dataset_splits.split)
+dataset.command()(dataset_splits.check_splits)
+dataset.command()(dataset_pack.pack)
+app.add_typer(dataset, name="dataset")
 
 
 @app.callback(invoke_without_command=True)

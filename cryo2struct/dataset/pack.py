@@ -66,7 +66,10 @@ class StructurePack:
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
         if not path.is_file():
-            raise InputError(f"{path}: structure pack not found: set data.pack to the path of pack.npz")
+            raise InputError(
+                f"{path}: structure pack not found: set data.pack to the path of pack.npz; `cryo2struct dataset pack "
+                "FOLDER --ids configs/structure-pack.csv -o pack.npz` makes it from files of the PDB"
+            )
         try:
             self._read(path)
         except DAMAGE as error:

@@ -15,7 +15,7 @@ LONGEST_PEPTIDE_BOND = 2.0  # angstrom; a longer C-N is a break of the chain
 DROPPED = {"DUM", "UNX", "UNL"}  # dummy atoms and unidentified ligands
 HISTIDINES = {"HID", "HIE", "HIP", "HSD", "HSE", "HSP"}  # names of simulation programs for protonation states
 SUGAR_KINDS = (gemmi.ResidueKind.PYR, gemmi.ResidueKind.KET)
-LIPIDS = {
+SUGARS_AND_LIPIDS = {
     "3PH",
     "BNG",
     "BOG",
@@ -26,11 +26,16 @@ LIPIDS = {
     "D12",
     "DAO",
     "DMU",
+    "FRU",
+    "FUL",
+    "G6D",
     "HEX",
     "HTG",
+    "IDS",
     "LDA",
     "LHG",
     "LMT",
+    "MAL",
     "MC3",
     "OCT",
     "OLA",
@@ -45,6 +50,7 @@ LIPIDS = {
     "PSC",
     "PTY",
     "SDS",
+    "SGN",
     "SQD",
     "STE",
     "TGL",
@@ -52,7 +58,7 @@ LIPIDS = {
     "UND",
     "Y01",
 }
-"""Lipids and detergents that are met often in structures, which no table of gemmi tells from other ligands."""
+"""Sugars, lipids and detergents that are met often in structures and that the table of gemmi does not tell as such."""
 
 
 def cleaned(structure: gemmi.Structure) -> gemmi.Structure:
@@ -83,18 +89,18 @@ def cleaned(structure: gemmi.Structure) -> gemmi.Structure:
 def residue_class(residue: gemmi.Residue) -> int:
     """Class of a residue as of `PackStructure.aa`.
 
-    One that is no amino acid of the twenty counts to the protein when it has a C-alpha and stands in a polymer.
+    One that the table does not know counts to the protein when it has a C-alpha and stands in a polymer.
     """
     info = gemmi.find_tabulated_residue(residue.name)
     of_polymer = residue.entity_type not in (gemmi.EntityType.NonPolymer, gemmi.EntityType.Branched)
     if of_polymer and (info.is_nucleic_acid() or (not info.is_amino_acid() and "C1'" in residue)):
         return NUCLEOTIDE
-    if of_polymer and residue.find_atom("CA", "*", gemmi.Element("C")) is not None:
+    if of_polymer and (info.is_amino_acid() or residue.find_atom("CA", "*", gemmi.Element("C")) is not None):
         number = AMINO_ACIDS.find(info.one_letter_code)
         return number if number >= 0 else UNKNOWN_RESIDUE
     if len(residue) == 1:
         return ION
-    return SUGAR if info.kind in SUGAR_KINDS or residue.name in LIPIDS else LIGAND
+    return SUGAR if info.kind in SUGAR_KINDS or residue.name in SUGARS_AND_LIPIDS else LIGAND
 
 
 def pack_structure(structure: gemmi.Structure, origin: Array) -> tuple[PackStructure, tuple[str, ...]]:
