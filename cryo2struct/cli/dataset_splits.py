@@ -92,7 +92,7 @@ def check_splits(
         print(f"{ends},{leak.identity:.3f},{leak.coverage:.3f}")
     if found:
         raise InputError(
-            f"{folder}: {len(found)} pairs of like sequences stand in different splits; put them into one cluster and "
+            f"{folder}: pairs of like sequences in different splits: {len(found)}; join them in a file of --clusters and "
             "split again"
         )
     print(f"{len(sequences)} sequences: no like ones stand in different splits")

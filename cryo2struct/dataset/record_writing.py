@@ -57,7 +57,7 @@ def write_record(path: Path, record: TrainingRecord) -> None:
     arrays: dict[str, Array] = {f.name: getattr(record.structure, f.name) for f in fields(PackStructure)}
     arrays |= {"values": record.values, "voxel": record.voxel, "atom_names": np.array(record.atom_names)}
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)  # noise does not get smaller
+        np.savez(stream, allow_pickle=False, **arrays)  # so that maps can be mapped from the disk
 
 
 def without_context(density: DensityMap, model: Array, context: Array) -> Array:

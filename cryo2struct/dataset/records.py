@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class TrainingRecord:
 
     Attributes
     ----------
-    values : (z, y, x) float16, 0 at the level of the solvent, standard deviation 1
+    values : (z, y, x) float16, 0 at the level of the solvent, standard deviation 1; of a file: mapped from the disk
     voxel : (3,) float32, voxel size along x, y, z, about 1 angstrom
     structure : coordinates from the centre of voxel 0
     atom_names : what `structure.name` points to
@@ -35,7 +36,7 @@ class TrainingRecord:
 
 
 class TrainingSet:
-    """The records of the entries of a data set that may be trained on, in memory.
+    """The records of the entries of a data set that may be trained on; their maps stay on the disk.
 
     All entries of the folder; where it has a `splits.csv`, those of the split "train".
 
@@ -73,9 +74,9 @@ def read_record(path: Path) -> TrainingRecord:
     try:
         with path.open("rb") as handle, np.load(handle) as archive:
             structure = PackStructure(**{f.name: archive[f.name] for f in fields(PackStructure)})
-            values, voxel = archive["values"], archive["voxel"]
-            names = tuple(str(name) for name in archive["atom_names"])
-        if values.ndim != 3 or voxel.shape != (3,) or not np.isfinite(values).all() or not (voxel > 0).all():
+            names, voxel = tuple(str(name) for name in archive["atom_names"]), archive["voxel"]
+        values = _mapped(path, "values.npy")
+        if values.ndim != 3 or voxel.shape != (3,) or not (voxel > 0).all():
             raise ValueError("values")
         if not {"CA", "N", "C", "O"} <= set(names) or int(structure.name.max()) >= len(names):
             raise ValueError("atom_names")
@@ -95,6 +96,23 @@ def read_splits(path: Path) -> dict[str, str]:
         if not row.get("name") or row.get("split") not in SPLITS:
             raise InputError(f"{path}: row {number}: split is {row.get('split')!r}: give one of {', '.join(SPLITS)}")
     return {row["name"]: row["split"] for row in rows}
+
+
+def _mapped(path: Path, member: str) -> Array:
+    """An array of an npz file that is not compressed, mapped from the disk: `np.load` maps files of one array alone."""
+    with zipfile.ZipFile(path) as archive, path.open("rb") as handle:
+        place = archive.getinfo(member)
+        if place.compress_type != zipfile.ZIP_STORED:
+            raise ValueError("compressed")
+        # Before the data stands a header of 30 bytes, of which the last four tell the lengths of a name and of extras.
+        handle.seek(place.header_offset + 26)
+        name, extra = (int.from_bytes(handle.read(2), "little") for _ in range(2))
+        handle.seek(name + extra, 1)
+        version = np.lib.format.read_magic(handle)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, kind = read_header(handle)
+        mapped: Array = np.memmap(path, kind, "r", handle.tell(), shape, "F" if fortran else "C")
+        return mapped
 
 
 def _renamed(record: TrainingRecord, atom_names: list[str]) -> TrainingRecord:

@@ -119,6 +119,7 @@ def test_records_are_read_as_written_and_equal_ones_have_equal_bytes(tmp_path, c
         write_record(tmp_path / name, record)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     read = read_record(tmp_path / "a")
+    assert isinstance(read.values, np.memmap)
     np.testing.assert_array_equal(read.values, record.values)
     assert read.atom_names == record.atom_names
     for field in ("xyz", "name", "residue", "aa", "ss", "linked"):

@@ -244,7 +244,7 @@ def test_a_planted_pair_is_listed(folder, mmseqs):
     assert pairs[0].startswith(f"c4_1,{of['c4']},c5_2,")
     assert 0.35 < float(pairs[0].split(",")[4]) < 0.5
     assert said.count("\n") == 1
-    assert "1 pairs of like sequences stand in different splits" in said
+    assert "pairs of like sequences in different splits: 1; join them" in said
 
 
 def test_without_mmseqs_clusters_can_be_given(folder, mmseqs, tmp_path):
