@@ -84,7 +84,9 @@ def check_splits(
 
     sequences, splits = split_sequences(folder)
     side = [splits[sequence.entry] for sequence in sequences]
-    found = find_leaks([sequence.letters for sequence in sequences], side, identity, coverage)
+    with common.Console() as console:
+        words = [sequence.letters for sequence in sequences]
+        found = find_leaks(words, side, identity, coverage, lambda *done: console.progress("sequences", *done))
     if found:
         print("sequence,split,sequence,split,identity,coverage")
     for leak in found:
@@ -92,7 +94,7 @@ def check_splits(
         print(f"{ends},{leak.identity:.3f},{leak.coverage:.3f}")
     if found:
         raise InputError(
-            f"{folder}: pairs of like sequences in different splits: {len(found)}; join them in a file of --clusters and "
-            "split again"
+            f"{folder}: pairs of like sequences in different splits: {len(found)}; join them in a file of --clusters "
+            "and split again"
         )
     print(f"{len(sequences)} sequences: no like ones stand in different splits")

@@ -9,7 +9,7 @@ without gaps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,13 @@ class _Aligner:
         return identical / columns, reach[shorter] / min(len(one), len(other))
 
 
-def find_leaks(sequences: Sequence[str], sides: Sequence[str], identity: float, coverage: float) -> list[Leak]:
+def find_leaks(
+    sequences: Sequence[str],
+    sides: Sequence[str],
+    identity: float,
+    coverage: float,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Leak]:
     """All pairs of like sequences of different sides.
 
     Parameters
@@ -69,6 +75,7 @@ def find_leaks(sequences: Sequence[str], sides: Sequence[str], identity: float, 
     sequences : one-letter codes
     sides : of each sequence
     identity, coverage : least shares, 0 to 1
+    progress : told how many distinct sequences are done, and of how many
     """
     members: dict[str, list[int]] = {}  # each distinct sequence is compared once
     for number, letters in enumerate(sequences):
@@ -76,7 +83,7 @@ def find_leaks(sequences: Sequence[str], sides: Sequence[str], identity: float, 
     residues = sum(map(len, members))
     aligner = _Aligner()
     found = []
-    for one, other in _candidates(members, sides, aligner.matrix):
+    for one, other in _candidates(members, sides, aligner.matrix, progress):
         identical = covered = 1.0
         if one != other:
             if K * min(len(one), len(other)) * residues * np.exp(-LAMBDA * aligner.score(one, other)) > LARGEST_E:
@@ -89,7 +96,10 @@ def find_leaks(sequences: Sequence[str], sides: Sequence[str], identity: float, 
 
 
 def _candidates(
-    members: Mapping[str, Sequence[int]], sides: Sequence[str], matrix: substitution_matrices.Array
+    members: Mapping[str, Sequence[int]],
+    sides: Sequence[str],
+    matrix: substitution_matrices.Array,
+    progress: Callable[[int, int], None],
 ) -> Iterator[tuple[str, str]]:
     """Pairs of distinct sequences on different sides that are worth an alignment, and those that are on several."""
     label = {letters: tuple(sorted({sides[number] for number in numbers})) for letters, numbers in members.items()}
@@ -108,3 +118,4 @@ def _candidates(
         enough = np.log(K_UNGAPPED * lengths / LARGEST_E_UNGAPPED) / LAMBDA_UNGAPPED
         for other in np.flatnonzero(best >= enough):
             yield letters, words[start + int(other)]
+        progress(number + 1, len(words))
