@@ -13,6 +13,8 @@ from cryo2struct.cli import (
     check,
     classify,
     complete,
+    dataset_pack,
+    dataset_splits,
     demo,
     doctor,
     enhance,
@@ -51,6 +53,11 @@ app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(train.app, name="train")
+dataset = typer.Typer(help="Labelled data sets of maps and models.")
+dataset.command()(dataset_splits.split)
+dataset.command()(dataset_splits.check_splits)
+dataset.command()(dataset_pack.pack)
+app.add_typer(dataset, name="dataset")
 
 
 @app.callback(invoke_without_command=True)
