@@ -12,6 +12,7 @@ from cryo2struct.cli import (
     build_set,
     check,
     classify,
+    dataset,
     demo,
     doctor,
     evaluate,
@@ -47,6 +48,7 @@ app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(train.app, name="train")
+app.add_typer(dataset.app, name="dataset")
 
 
 @app.callback(invoke_without_command=True)
