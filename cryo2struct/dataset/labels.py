@@ -126,7 +126,7 @@ def label(atoms: LabelledAtoms, frame: GridFrame, *, published: bool) -> Labels:
     published : by `published_voxels`, else by `nearest_voxels`
     """
     index = (published_voxels if published else nearest_voxels)(atoms.xyz, frame)
-    inside: NDArray[np.bool_] = ((index >= 0) & (index < np.array(frame.shape))).all(axis=1)
+    inside = np.asarray(((index >= 0) & (index < np.array(frame.shape))).all(axis=1))
     voxels, codes, counts = {}, {}, {}
     for kind in KINDS:
         rows, values = atoms.codes(kind)
