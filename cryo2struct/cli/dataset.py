@@ -62,6 +62,49 @@ def build(
         raise NothingToBuildError(f"{manifest}: no entry was made: {output / 'rejected.csv'} says why")
 
 
+@app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Data set, as dataset build writes it.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Page to write; DIR/validation.html when absent.")
+    ] = None,
+    sections: Annotated[int, typer.Option(min=0, help="Draw map and labels of this many entries at most.")] = 100,
+    workers: sets.Workers = 1,
+    scheduler: sets.Scheduler = None,
+) -> None:
+    """Check every file of a data set, and its labels against its models; a table and a page."""
+    from cryo2struct.dataset.folder import entry_names
+    from cryo2struct.dataset.page import HEAD, figures, render_page
+    from cryo2struct.dataset.validate import Check, check_entry
+    from cryo2struct.errors import InputError
+    from cryo2struct.io.outputs import write_text
+    from cryo2struct.parallel import Outcome, run_tasks
+
+    folder = folder.resolve()
+    names = entry_names(folder) if folder.is_dir() else []
+    if not names:
+        raise InputError(f"{folder}: holds no entry; name a folder that dataset build wrote")
+    checks: dict[int, Check] = {}
+    with common.Console() as console:
+
+        def ended(number: int, outcome: Outcome[Check]) -> None:
+            failed = Check(names[number], [sets.one_line(outcome.error)])
+            checks[number] = check = outcome.value or failed
+            console.progress("entries", len(checks), len(names))
+            for fault in check.faults:
+                console.say(f"{check.name}: {fault}")
+
+        run_tasks(check_entry, [folder / name for name in names], workers=workers, scheduler=scheduler, ended=ended)
+    ordered = [checks[number] for number in range(len(names))]
+    page = output or folder / "validation.html"
+    write_text(page, render_page(f"Data set {folder.name}", ordered, sections))
+    print(sets.markdown_table(HEAD, [figures(check) for check in ordered]))
+    print(page)
+    faulty = [check.name for check in ordered if check.faults]
+    if faulty:
+        raise InputError(f"{folder}: {len(faulty)} of {len(names)} entries have faults, the first {faulty[0]}: {page}")
+
+
 def _refuse_inputs(output: Path, manifest: Path, entries: Sequence[DatasetEntry]) -> None:
     """Refuse a data set that is written over what it is made of."""
     from cryo2struct.dataset.folder import ENTRIES, REJECTED
@@ -106,7 +149,7 @@ def _build_all(
         number, task = todo[order]
         name = task.entry.name
         if outcome.value is None:
-            found[number] = one = Rejected(name, sets.one_line(outcome.error or Exception("no answer")))
+            found[number] = one = Rejected(name, sets.one_line(outcome.error))
             console.say(f"{name}: rejected: {one.reason}")
         else:
             found[number] = outcome.value
@@ -137,7 +180,7 @@ def _tasks(
         if isinstance(row, Rejected):
             tasks.append(row)
         elif (outcome := next(hashes)).value is None:
-            tasks.append(Rejected(row.name, sets.one_line(outcome.error or Exception("no answer"))))
+            tasks.append(Rejected(row.name, sets.one_line(outcome.error)))
         else:
             tasks.append(Task(output, row, outcome.value, options, limits))
     return tasks
@@ -148,6 +191,6 @@ def _line(record: dict[str, Any]) -> str:
     scores, labels = record["scores"], record["labels"]["atom"]
     return (
         f"{record['name']}: {record['model']['residues']} residues, {labels['labels']} labels, "
-        f"{labels['shared']} atoms share a voxel with another, CC_mask {scores['cc_mask']:.3f}, "
+        f"{labels['shared']} lost to another atom in the voxel, CC_mask {scores['cc_mask']:.3f}, "
         f"CC_box {scores['cc_box']:.3f}, {sum(step['seconds'] for step in record['steps']):.1f} s"
     )

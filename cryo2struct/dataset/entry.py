@@ -19,7 +19,7 @@ from cryo2struct.dataset.alignments import (
     full_sequences,
     modelled_sequences,
 )
-from cryo2struct.dataset.labels import Labels, label, labelled_atoms
+from cryo2struct.dataset.labels import label, labelled_atoms
 from cryo2struct.dataset.map_record import training_record, write_map_pack
 from cryo2struct.density.resample import resample
 from cryo2struct.density.sampling import values_at
@@ -250,11 +250,3 @@ def _grid(frame: GridFrame) -> dict[str, list[float] | list[int]]:
         "voxel": [float(size) for size in frame.voxel],
         "origin": [float(place) for place in frame.origin],
     }
-
-
-def labels_of(folder: Path, record: Mapping[str, Any]) -> Labels:
-    """The labels that the model of an entry gives on its grid, as they were told when it was written."""
-    grid = record["grid"]
-    frame = GridFrame(tuple(grid["shape_xyz"][::-1]), np.array(grid["voxel"]), np.array(grid["origin"]))
-    atoms = labelled_atoms(read_structure(folder / "model.cif"))
-    return label(atoms, frame, published=record["options"]["published_labels"])

@@ -130,6 +130,7 @@ def label(atoms: LabelledAtoms, frame: GridFrame, *, published: bool) -> Labels:
     voxels, codes, counts = {}, {}, {}
     for kind in KINDS:
         rows, values = atoms.codes(kind)
+        rows, values = rows[values != 0], values[values != 0]
         kept = inside[rows]
         outside = int((~kept).sum())
         rows, values = rows[kept], values[kept]

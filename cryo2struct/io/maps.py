@@ -141,6 +141,17 @@ def read_mask(
     return DensityMap(values, frame, mask.header), warnings
 
 
+def read_grid(path: str | os.PathLike[str]) -> DensityMap:
+    """Read a file as `write_by_origin` writes it, whatever its values.
+
+    Raises
+    ------
+    InputError
+        The file is no map or is damaged.
+    """
+    return _read(os.fspath(path), None, "auto", MAX_VOXELS, is_mask=True)[0]
+
+
 def write_map(path: str | os.PathLike[str], density_map: DensityMap, what: str = "") -> None:
     """Write a map as float32 (mode 2), uncompressed; `what` it is goes into the second label of the header.
 
