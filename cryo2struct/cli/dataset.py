@@ -50,10 +50,10 @@ def build(
     with common.Console() as console:
         tasks = _tasks(output, rows, Options(published_labels, raw_map), limits, workers, scheduler)
         found = _build_all(tasks, force, workers, scheduler, console)
-        remove_unfinished(output)
         records = [one for one in found if not isinstance(one, Rejected)]
         rejected = [one for one in found if isinstance(one, Rejected)]
         write_tables(output, records, rejected)
+        remove_unfinished(output)
         others = sorted(set(entry_names(output)) - {record["name"] for record in records})
         if others:
             console.say(f"warning: {output}: holds entries that the list does not name: {', '.join(others)}")
@@ -132,7 +132,7 @@ def _build_all(
     twice = duplicates([(task.entry, task.inputs) for _, task in known])
     todo = []
     for number, task in known:
-        earlier = None if force else task.earlier()
+        earlier = task.earlier(force)
         if task.entry.name in twice:
             if force:
                 remove_entry(task.root, task.entry.name)

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,20 +78,28 @@ class Task:
             "files": [str(path) for path in (entry.map, entry.model, entry.fasta, entry.context)],
         }
 
-    def earlier(self) -> dict[str, Any] | Rejected | None:
+    def earlier(self, force: bool = False) -> dict[str, Any] | Rejected | None:
         """The record of an entry that is there, or why it was rejected before; None where neither is known.
+
+        Parameters
+        ----------
+        force : what was made or found out before does not count
 
         Raises
         ------
         OutputError
             What is there is something else.
         """
-        record = read_record(self.folder)
-        if record is not None:
+        if self.folder.exists() and not (self.folder / RECORD).is_file():
+            raise OutputError(f"{self.folder}: exists and is no entry of a data set; choose another folder")
+        if force:
+            return None
+        if self.folder.exists():
+            record = read_record(self.folder)
+            if record is None:
+                raise OutputError(f"{self.folder}: lacks a file that its record lists; --force makes it again")
             self._check_record(record)
             return record
-        if self.folder.exists():
-            raise OutputError(f"{self.folder}: exists and is no entry of a data set; choose another folder")
         told = _read_json(self._refused)
         return Rejected(self.entry.name, told["reason"]) if told and told.get("asked") == self._asked else None
 
@@ -112,7 +120,8 @@ class Task:
     def reject(self, reason: str) -> None:
         """Keep the reason."""
         make_folder(self._refused.parent)
-        write_text(self._refused, json.dumps({"asked": self._asked, "reason": reason}, indent=1) + "\n")
+        text = json.dumps({"asked": self._asked, "reason": reason}, indent=1) + "\n"
+        _write_whole(self.root, self._refused, lambda path: write_text(path, text))
 
 
 def build(task: Task) -> dict[str, Any]:
@@ -189,8 +198,16 @@ def duplicates(entries: Sequence[tuple[DatasetEntry, Mapping[str, Mapping[str, s
 
 def write_tables(root: Path, records: Sequence[Mapping[str, Any]], rejected: Sequence[Rejected]) -> None:
     """Write entries.csv and rejected.csv; raises OutputError."""
-    write_csv(root / ENTRIES, [_row(record) for record in records], COLUMNS)
-    write_csv(root / REJECTED, [asdict(one) for one in rejected], ("name", "reason"))
+    made, refused = [_row(record) for record in records], [asdict(one) for one in rejected]
+    _write_whole(root, root / ENTRIES, lambda path: write_csv(path, made, COLUMNS))
+    _write_whole(root, root / REJECTED, lambda path: write_csv(path, refused, ("name", "reason")))
+
+
+def _write_whole(root: Path, target: Path, write: Callable[[Path], None]) -> None:
+    """Write a file where what a killed run leaves is removed by the next, then put it in its place."""
+    unfinished = make_folder(root / BUILDING) / f"{secrets.token_hex(4)}{target.suffix}"
+    write(unfinished)
+    os.replace(unfinished, target)
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, object]:

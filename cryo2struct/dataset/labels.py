@@ -21,6 +21,7 @@ ATOM_CODES = {"CA": 1, "N": 2, "C": 3}
 AMINO_ACID_CODES = {
     letter: code for code, letter in enumerate("ARNDCQEGHILKMFPSTWYV", 1)
 }  # ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL
+VOXEL_DIGITS = 5  # after the point, angstrom; the rest is rounding
 COIL_CODE = 1  # helix 2, strand 3
 KINDS = ("atom", "atom_ca", "amino", "sec_struc")
 """Kinds of labels; with `_emd_normalized_map.mrc` they are the names of the files."""
@@ -83,7 +84,8 @@ def published_voxels(xyz: FloatArray, frame: GridFrame) -> IntArray:
     The centre of such a voxel is up to one voxel from the atom along each axis.
     """
     steps = np.floor(np.asarray(xyz, dtype=np.float32) - frame.origin.astype(np.float32)).astype(np.float64)
-    return np.ceil(steps / frame.voxel.astype(np.float32))[:, ::-1].astype(np.int64)
+    # A voxel of 0.9999999 A that should be 1 would move every label by one.
+    return np.ceil(steps / np.round(frame.voxel, VOXEL_DIGITS))[:, ::-1].astype(np.int64)
 
 
 @dataclass(frozen=True)
