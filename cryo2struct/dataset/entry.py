@@ -176,10 +176,14 @@ def _model_in_map(entry: DatasetEntry, frame: GridFrame) -> tuple[gemmi.Structur
     alphas = ca_points(structure).xyz
     if not len(alphas):
         raise InputError(f"{entry.model}: holds no protein residue; give the model of the map's protein")
+    residues = [residue for chain in structure[0] for residue in chain]
+    inside = in_box(np.array([atom.pos.tolist() for residue in residues for atom in residue]), frame)
+    first = np.cumsum([0, *(len(residue) for residue in residues[:-1])])
+    kept = iter(np.logical_or.reduceat(inside, first).tolist()[::-1])
     left_out = 0
-    for chain in structure[0]:
+    for chain in reversed(structure[0]):
         for number in reversed(range(len(chain))):
-            if not any(in_box(atom, frame) for atom in chain[number]):
+            if not next(kept):
                 del chain[number]
                 left_out += 1
     structure.remove_empty_chains()

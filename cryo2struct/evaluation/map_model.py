@@ -197,10 +197,11 @@ def as_atoms(atoms: Sequence[gemmi.Atom]) -> Atoms:
     )
 
 
-def in_box(atom: gemmi.Atom, frame: GridFrame, margin: float = 0.0) -> bool:
-    """Whether an atom is between the first and last voxels of a map, or within a margin of that in angstrom."""
-    place = np.array(atom.pos.tolist()) - frame.origin
-    return bool(((place > -margin) & (place < (np.array(frame.shape[::-1]) - 1) * frame.voxel + margin)).all())
+def in_box(xyz: FloatArray, frame: GridFrame, margin: float = 0.0) -> Mask:
+    """Which points (N, 3) lie between the first and last voxels of a map, or within a margin of that in angstrom."""
+    place = np.asarray(xyz).reshape(-1, 3) - frame.origin
+    last = (np.array(frame.shape[::-1]) - 1) * frame.voxel
+    return np.asarray(((place > -margin) & (place < last + margin)).all(axis=1))
 
 
 def _flat(values: FloatArray) -> bool:
@@ -269,7 +270,8 @@ def _atoms_in(structure: gemmi.Structure, frame: GridFrame) -> tuple[Atoms, list
     for chain in structure[0]:
         by_part = sorted(chain, key=_is_other)
         for residue in by_part:
-            inside = [atom for atom in residue if in_box(atom, frame, OUTSIDE)]
+            near = in_box(np.array([atom.pos.tolist() for atom in residue]), frame, OUTSIDE)
+            inside = [atom for atom, kept in zip(residue, near, strict=True) if kept]
             outside += len(residue) - len(inside)
             first = len(chosen)
             chosen += inside

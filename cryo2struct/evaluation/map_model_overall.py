@@ -46,7 +46,9 @@ def cc_mask_and_box(structure: gemmi.Structure, density: DensityMap, resolution:
     if not (np.isfinite(resolution) and resolution > 0):
         raise UsageError(f"--resolution {resolution}: give angstrom above 0")
     frame = density.frame
-    atoms = [atom for chain in structure[0] for residue in chain for atom in residue if in_box(atom, frame, OUTSIDE)]
+    everything = [atom for chain in structure[0] for residue in chain for atom in residue]
+    near = in_box(np.array([atom.pos.tolist() for atom in everything]), frame, OUTSIDE)
+    atoms = [atom for atom, kept in zip(everything, near.tolist(), strict=True) if kept]
     if not atoms:
         return 0.0, 0.0
     model = _model_map(atoms, frame, resolution)
@@ -78,9 +80,10 @@ def _potential(
     widest = float((cell / sizes).max())
     blur = max(0.0, 8 * np.pi**2 * (widest / 1.1) ** 2 - min(max(atom.b_iso, 0.0) for atom in atoms))
     residue = gemmi.Residue()
+    to_origin = gemmi.Position(*(-origin).tolist())
     for atom in atoms:
         copy = atom.clone()
-        copy.pos = gemmi.Position(*(np.array(atom.pos.tolist()) - origin).tolist())
+        copy.pos = atom.pos + to_origin
         copy.aniso = gemmi.SMat33f(0, 0, 0, 0, 0, 0)
         copy.b_iso = max(atom.b_iso, 0.0)
         residue.add_atom(copy)
