@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryo2struct.cli import common, sets
+from cryo2struct.cli import common, dataset_pack, dataset_splits, sets
 
 if TYPE_CHECKING:
     from cryo2struct.dataset.entry import Limits, Options
     from cryo2struct.dataset.folder import Task
     from cryo2struct.io.manifest import DatasetEntry, Rejected
 
-app = typer.Typer(help="Make and check labelled data sets.", no_args_is_help=True)
+app = typer.Typer(help="Labelled data sets of maps and models.", no_args_is_help=True)
 
 
 @app.command()
@@ -103,6 +103,11 @@ def validate(
     faulty = [check.name for check in ordered if check.faults]
     if faulty:
         raise InputError(f"{folder}: {len(faulty)} of {len(names)} entries have faults, the first {faulty[0]}: {page}")
+
+
+app.command()(dataset_splits.split)
+app.command()(dataset_splits.check_splits)
+app.command()(dataset_pack.pack)
 
 
 def _refuse_inputs(output: Path, manifest: Path, entries: Sequence[DatasetEntry]) -> None:

@@ -20,7 +20,8 @@ from cryo2struct.dataset.alignments import (
     modelled_sequences,
 )
 from cryo2struct.dataset.labels import label, labelled_atoms
-from cryo2struct.dataset.map_record import training_record, write_map_pack
+from cryo2struct.dataset.record_writing import training_record, write_record
+from cryo2struct.dataset.records import RECORD_FILE
 from cryo2struct.density.resample import resample
 from cryo2struct.density.sampling import values_at
 from cryo2struct.errors import InputError
@@ -134,10 +135,7 @@ def write_entry(
         identity = _write_sequences(folder, entry.name, structure, sequences)
         _write_model(folder / "model.cif", entry.name, structure)
     with recorder.step("training"):
-        atom_names = ["CA", "N", "C", "O"]
-        record = training_record(density, structure, context, atom_names)
-        write_map_pack(folder / "training.npz", [(entry.name, record)], atom_names, compressed=False)
-        del record
+        write_record(folder / RECORD_FILE, training_record(density, structure, context))
     with recorder.step("maps"):
         if options.raw_map:
             write_by_origin(folder / RAW, density.values, density.frame, "resampled")

@@ -95,7 +95,7 @@ class Task:
         if force:
             return None
         if self.folder.exists():
-            record = read_record(self.folder)
+            record = read_entry(self.folder)
             if record is None:
                 raise OutputError(f"{self.folder}: lacks a file that its record lists; --force makes it again")
             self._check_record(record)
@@ -168,7 +168,7 @@ def remove_unfinished(root: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def read_entry(folder: Path) -> dict[str, Any] | None:
     """What the record of an entry says; None where the folder holds none, or not all of the files that it lists."""
     record = _read_json(folder / RECORD)
     if record is None or not isinstance(record.get("files"), list):

@@ -20,9 +20,8 @@ from cryo2struct.errors import InputError
 Array = NDArray[Any]
 DAMAGE = (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, zlib.error, zipfile.BadZipFile)
 
-NUCLEOTIDE = 21
-"""Residue class of nucleotides; 0-19 are amino acids, 20 an unknown residue of a protein, 22 ligand, 23 ion, 24 sugar
-or lipid."""
+UNKNOWN_RESIDUE, NUCLEOTIDE, LIGAND, ION, SUGAR = 20, 21, 22, 23, 24
+"""Residue classes; 0-19 are amino acids. 20 is any other residue of a protein, 24 a sugar, a lipid or a detergent."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class PackStructure:
     name : (A,) index into `StructurePack.atom_names`
     residue : (A,) index of the atom's residue within the structure
     bfactor : (R,) mean B of the residue, angstrom^2
-    aa : (R,) residue class, see `NUCLEOTIDE`
+    aa : (R,) residue class, see `UNKNOWN_RESIDUE`
     ss : (R,) 0 coil, 1 helix, 2 strand
     chain : (R,) chain index
     linked : (R,) True when peptide-bonded to the previous residue
@@ -67,7 +66,10 @@ class StructurePack:
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
         if not path.is_file():
-            raise InputError(f"{path}: structure pack not found: set data.pack to the path of pack.npz")
+            raise InputError(
+                f"{path}: structure pack not found: set data.pack to the path of pack.npz; `cryo2struct dataset pack "
+                "FOLDER --ids configs/structure-pack.csv -o pack.npz` makes it from files of the PDB"
+            )
         try:
             self._read(path)
         except DAMAGE as error:

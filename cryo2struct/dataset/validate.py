@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cryo2struct.dataset.entry import NORMALISED, RECORD
-from cryo2struct.dataset.folder import read_record
+from cryo2struct.dataset.folder import read_entry
 from cryo2struct.dataset.labels import ATOM_CODES, HIGHEST_CODE, KINDS, LabelledAtoms, labelled_atoms
-from cryo2struct.dataset.map_pack import MapPack
+from cryo2struct.dataset.records import RECORD_FILE, read_record
 from cryo2struct.errors import InputError
 from cryo2struct.evaluation.ca import modelled_residues
 from cryo2struct.io.maps import faults_of_format, read_grid, same_grid
@@ -54,7 +54,7 @@ class Check:
 def check_entry(folder: Path) -> Check:
     """Check one entry; what cannot be read is a fault of it."""
     check = Check(folder.name)
-    record = read_record(folder)
+    record = read_entry(folder)
     if record is None:
         check.faults.append(f"{RECORD}: is damaged, or a file that it lists is missing; build the entry again")
         return check
@@ -91,7 +91,7 @@ def _check_files(folder: Path, record: Mapping[str, Any], check: Check) -> None:
         found = _check_labels(folder / f"{kind}_{NORMALISED}", kind, atoms, frame, record, check)
         if kind == "atom":
             _take_section(normalised.values, found, check)
-    _check_training(folder / "training.npz", frame, check)
+    _check_training(folder / RECORD_FILE, frame, check)
 
 
 def _read(path: Path, frame: GridFrame, check: Check) -> DensityMap:
@@ -155,6 +155,8 @@ def _take_section(values: NDArray[np.float32], voxels: Mapping[str, IntArray], c
 
 
 def _check_training(path: Path, frame: GridFrame, check: Check) -> None:
-    maps = MapPack(path).maps
-    if len(maps) != 1 or maps[0].values.shape != frame.shape:
+    record = read_record(path)
+    if record.values.shape != frame.shape or not np.allclose(record.voxel, frame.voxel, rtol=1e-5):
         check.faults.append(f"{path.name}: holds another map than the entry's")
+    if not np.isfinite(record.values).all():
+        check.faults.append(f"{path.name}: has values that are no numbers")

@@ -58,6 +58,7 @@ def _widths(*multiples: int) -> Value:
 
 TEXT = Value("text", lambda value: isinstance(value, str) and value != "")
 FILE = Value("a file or null", lambda value: value is None or TEXT.fits(value))
+FOLDER = Value("a folder or null", FILE.fits)
 # YAML takes 1e-3 for text.
 ABOVE_0 = Value("a number above 0, like 0.001 or 1.0e-3,", lambda value: _is_number(value) and value > 0)
 NOT_BELOW_0 = Value("a number of 0 or more, like 0.001 or 1.0e-3,", lambda value: _is_number(value) and value >= 0)
@@ -90,7 +91,7 @@ OF_CROPS: Schema = {
     "data": {
         "pack": TEXT,
         "resolutions": RANGE,
-        "real": FILE,
+        "real": FOLDER,
         "real_share": SHARE,
         "nucleic_share": SHARE,
         "structureless_share": SHARE,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from cryo2struct.dataset.map_pack import MapPack
+from cryo2struct.dataset.records import TrainingSet
 from cryo2struct.training.labels import (
     BOX,
     CROP,
@@ -23,34 +23,51 @@ from cryo2struct.training.labels import (
 B_FACTORS = (-30.0, -15.0, 0.0, 15.0, 30.0)
 """Added to a map's B factor, angstrom^2: interpolation blurs like about 15, and maps are sharpened by taste."""
 
+EDGE = 8  # voxels about what is sharpened; what lies beyond would change a crop by 1 % of its standard deviation
+
 
 class MeasuredCrops:
-    """Crops of the maps of a pack, each map in several degrees of sharpness.
+    """Crops of the maps of a data set, in several degrees of sharpness.
 
     Attributes
     ----------
     probability : (maps,) of a crop to be of each map, as `CropStream` has it for structures
     """
 
-    def __init__(self, pack: MapPack) -> None:
-        self.maps = pack.maps
-        self.atom_names = pack.atom_names
-        self.versions = [[sharpened(m.values, m.voxel, b) for b in B_FACTORS] for m in pack.maps]
-        size = np.array([(m.structure.aa <= 20).sum() for m in pack.maps], dtype=np.float64) ** 0.7
+    def __init__(self, real: TrainingSet) -> None:
+        self.maps = real.maps
+        self.atom_names = real.atom_names
+        size = np.array([(m.structure.aa <= 20).sum() for m in real.maps], dtype=np.float64) ** 0.7
         self.probability = size / size.sum()
 
     def draw_crop(self, rng: Generator) -> dict[str, Any]:
         """Density (1, 48, 48, 48) and labels of a random, randomly turned crop, keys as in `CropBatch`."""
         number = rng.choice(len(self.maps), p=self.probability)
         structure, voxel = self.maps[number].structure, self.maps[number].voxel
-        values = self.versions[number][rng.integers(len(B_FACTORS))]
+        b_factor = B_FACTORS[rng.integers(len(B_FACTORS))]
         _, centre = draw_centre(structure.xyz, alpha_carbons(structure, self.atom_names), rng)
         rotation = random_rotation(rng)
         xyz = (structure.xyz - centre) @ rotation + np.float32(BOX / 2)
         inside = np.flatnonzero(((xyz >= 0) & (xyz < BOX - 0.001)).all(axis=1))
         drawn = {"inside": inside, "kept": np.ones(len(inside), dtype=bool)}
-        density = on_turned_grid(values, voxel, centre, rotation)
+        part, first = around(self.maps[number].values, voxel, centre)
+        density = on_turned_grid(sharpened(part, voxel, b_factor), voxel, centre - first, rotation)
         return {"measured": density[None], **label_atoms(structure, self.atom_names, drawn, xyz)}
+
+
+def around(values: Array, voxel: Array, centre: Array) -> tuple[Array, Array]:
+    """The part of a map (z, y, x) that a turned crop and its sharpening can reach, and the place (3,) of its voxel 0.
+
+    Parameters
+    ----------
+    values : (z, y, x)
+    voxel, centre : (3,) angstrom
+    """
+    reach = np.ceil(np.sqrt(3) / 2 * CROP / voxel) + EDGE
+    low = np.maximum(np.rint(centre / voxel) - reach, 0).astype(np.int64)
+    high = np.maximum(np.rint(centre / voxel) + reach, 0).astype(np.int64)
+    x, y, z = (slice(first, last) for first, last in zip(low, high, strict=True))
+    return values[z, y, x], low * voxel
 
 
 def sharpened(values: Array, voxel: Array, b_factor: float) -> Array:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cryo2struct.dataset.map_pack import MapPack
 from cryo2struct.dataset.pack import StructurePack
+from cryo2struct.dataset.records import TrainingSet
 from cryo2struct.networks.classifier import Classifier, ClassifierConfig, on_device
 from cryo2struct.networks.enhancer import Enhancer, EnhancerConfig
 from cryo2struct.networks.residue import ResidueConfig, ResidueNetwork
@@ -62,7 +62,7 @@ def _crops(pack: StructurePack, config: dict[str, Any], first_batch: int, simula
         seed=config["seed"],
         first_batch=first_batch,
         simulate_here=simulate_here,
-        measured=MeasuredCrops(MapPack(real)) if real else None,
+        measured=MeasuredCrops(TrainingSet(real)) if real else None,
         measured_share=config["data"]["real_share"] if real else 0.0,
         nucleic_share=config["data"]["nucleic_share"],
         structureless_share=config["data"]["structureless_share"],

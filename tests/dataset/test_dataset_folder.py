@@ -14,7 +14,7 @@ from simulated import RESOLUTION, moved, piece, write_inputs, write_structure
 
 from cryo2struct.dataset import folder as folders
 from cryo2struct.dataset.entry import Limits, Options
-from cryo2struct.dataset.folder import Task, build, duplicates, read_record, remove_unfinished, write_tables
+from cryo2struct.dataset.folder import Task, build, duplicates, read_entry, remove_unfinished, write_tables
 from cryo2struct.dataset.validate import check_entry
 from cryo2struct.errors import InputError, OutputError
 from cryo2struct.io.manifest import DatasetEntry, Rejected, hashes_of
@@ -273,7 +273,7 @@ DAMAGES = {
     "missing": (without("training.npz"), "a file that it lists is missing"),
     "short sequence": (short_sequence, "has 44 letters for 45 residues"),
     "bad header": (bad_header, "atom_ca_emd_normalized_map.mrc"),
-    "other training": (other_training, "no map pack, or damaged"),
+    "other training": (other_training, "no training record, or damaged"),
 }
 
 
@@ -302,4 +302,4 @@ def test_damage_is_found(undisturbed, tmp_path, damage):
 def test_records_are_read_whole_or_not_at_all(tmp_path):
     for text in ("", "[]", "{}", '{"files": 3}', '{"files": ["missing.mrc"]}'):
         (tmp_path / "entry.json").write_text(text)
-        assert read_record(tmp_path) is None
+        assert read_entry(tmp_path) is None

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from simulated import RESIDUES, RESOLUTION, moved, piece, write_inputs, write_structure
 
 from cryo2struct.dataset.entry import Limits, Options, write_entry
-from cryo2struct.dataset.map_pack import MapPack
+from cryo2struct.dataset.records import read_record
 from cryo2struct.density.resample import resample
 from cryo2struct.errors import InputError
 from cryo2struct.evaluation.map_model import map_model
@@ -20,8 +20,6 @@ from cryo2struct.io.maps import read_map, write_map
 from cryo2struct.io.models import read_structure
 from cryo2struct.io.sequences import read_sequences
 from cryo2struct.objects import DensityMap
-from cryo2struct.training.map_index import read_index
-from cryo2struct.training.real_maps import mapped_structure
 
 
 @pytest.fixture(scope="module")
@@ -104,18 +102,15 @@ def test_maps(inputs, entry):
     assert np.allclose(normalised, np.clip(raw / np.percentile(raw[raw > 0], 95), 0, 1), atol=1e-6)
 
 
-def test_training_record_is_that_of_real_maps(inputs, entry, tmp_path):
-    index = tmp_path / "index.csv"
-    index.write_text(
-        f"map,model,resolution,residues,nucleotides\n{inputs / 'map.mrc'},{inputs / 'model.cif'},3,{RESIDUES},0\n"
-    )
-    names = ["CA", "N", "C", "O"]
-    expected = mapped_structure(read_index(index)[0], names)
-    pack = MapPack(entry / "training.npz")
-    assert pack.atom_names == names
-    assert np.array_equal(pack.maps[0].values, expected.values)
-    for field, value in vars(expected.structure).items():
-        assert np.array_equal(getattr(pack.maps[0].structure, field), value), field
+def test_training_record(inputs, entry):
+    """What training reads is the resampled map, of another level and scale, and the residues of the model."""
+    record = read_record(entry / "training.npz")
+    raw, voxel, origin = read_by_origin(entry / "raw_map.mrc")
+    assert np.corrcoef(record.values.ravel().astype(float), raw.ravel())[0, 1] > 0.99999
+    assert record.values.std(dtype=float) == pytest.approx(1, abs=1e-2)
+    assert np.allclose(record.voxel, voxel)
+    alphas = record.structure.xyz[record.structure.name == record.atom_names.index("CA")]
+    assert np.allclose(alphas + origin, main_chain(read_structure(inputs / "model.cif"), "CA"), atol=2e-3)
 
 
 def test_sequences(entry):

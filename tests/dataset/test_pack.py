@@ -49,5 +49,5 @@ def test_split_by_checksum(pack):
 
 
 def test_missing_pack_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"data\.pack"):
+    with pytest.raises(InputError, match=r"data\.pack .*dataset pack FOLDER --ids configs/structure-pack\.csv"):
         StructurePack(tmp_path / "pack.npz")

@@ -1,6 +1,5 @@
 """Crops of experimental maps: the pack holds what the files hold, density and labels turn together."""
 
-import csv
 from pathlib import Path
 
 import gemmi
@@ -10,15 +9,16 @@ import torch
 import yaml
 from scipy import ndimage
 
-from cryo2struct.dataset.map_pack import MapPack
 from cryo2struct.dataset.pack import StructurePack
+from cryo2struct.dataset.record_writing import training_record, write_record
+from cryo2struct.dataset.records import TrainingSet
 from cryo2struct.density.fourier import sharpen
+from cryo2struct.density.resample import resample
 from cryo2struct.density.simulate import box_around, simulate
-from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import THREE_LETTERS
 from cryo2struct.networks.residue import NOTHING
 from cryo2struct.objects import AMINO_ACIDS
-from cryo2struct.training import crops, measured, real_maps
+from cryo2struct.training import crops, measured
 from cryo2struct.training.crops import CropStream
 from cryo2struct.training.labels import BOX, CROP, MARGIN, random_rotation
 from cryo2struct.training.residues import FAR, draw_frames, true_positions
@@ -64,36 +64,26 @@ def gemmi_structure(pack, one, atoms, shift):
     return structure
 
 
-def write_index(path, **row):
-    row = {"map": "map.mrc", "model": "model.cif", "resolution": 3, "residues": 1, "nucleotides": 0, **row}
-    with path.open("w", newline="") as handle:
-        writer = csv.DictWriter(handle, list(row))
-        writer.writeheader()
-        writer.writerow(row)
-    return path
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, pack, protein):
-    """A map of two molecules of which one is the model and one the context, and the pack made of it."""
+    """A data set of one map of two molecules, of which one is the model and one the context."""
     folder = tmp_path_factory.mktemp("real")
     model, context = (gemmi_structure(pack, *protein, PLACE + shift) for shift in (np.zeros(3), SHIFT))
     both = model.clone()
     for chain in context[0]:
         both[0].add_chain(chain)
     frame = box_around(both, 3.0, 1.25, 8.0, 10**7)
-    write_map(folder / "map.mrc", simulate(both, frame, 3.0))
-    for name, structure in (("model", model), ("context", context)):
-        structure.make_mmcif_document().write_file(str(folder / f"{name}.cif"))
-    index = write_index(folder / "index.csv", context="context.cif")
-    assert real_maps.main([str(index), "-o", str(folder / "real.npz")]) == 0
+    (folder / "both").mkdir()
+    write_record(
+        folder / "both" / "training.npz", training_record(resample(simulate(both, frame, 3.0)), model, context)
+    )
     np.save(folder / "origin.npy", frame.origin)
     return folder
 
 
 @pytest.fixture(scope="module")
 def maps(folder):
-    return MapPack(folder / "real.npz")
+    return TrainingSet(folder)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +154,24 @@ def test_density_turns_with_the_atoms(maps):
         assert np.corrcoef(mirrored, at_atoms[inside])[0, 1] < 0.5
 
 
+def test_the_part_about_a_crop_is_enough_to_sharpen_it():
+    """Sharpened before or after the part is cut out, a crop is the same, also near a corner of the map."""
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(120, 130, 125))
+    values[:8] = values[-8:] = values[:, :8] = values[:, -8:] = values[:, :, :8] = values[:, :, -8:] = 0
+    values = ndimage.gaussian_filter(values, 1.0).astype(np.float16)  # 0 at the faces, as a map about a molecule is
+    voxel = np.array([0.9, 1.0, 1.1])
+    for b in (measured.B_FACTORS[0], measured.B_FACTORS[-1]):
+        whole = measured.sharpened(values, voxel, b)
+        for centre in (np.array([55.0, 66.3, 61.9]), np.array([15.0, 100.0, 118.0])):
+            rotation = random_rotation(rng)
+            expected = measured.on_turned_grid(whole, voxel, centre, rotation)
+            part, first = measured.around(values, voxel, centre)
+            assert part.size < 0.8 * values.size
+            found = measured.on_turned_grid(measured.sharpened(part, voxel, b), voxel, centre - first, rotation)
+            assert np.sqrt(np.mean((found - expected) ** 2)) < 0.02 * expected.std()
+
+
 def test_labels_stand_in_density(pack, source):
     batches = [stream(pack, source, 1.0).batch(number) for number in range(2)]
     for batch in batches:
@@ -219,7 +227,7 @@ def config(tmp_path, folder):
     values = yaml.safe_load((ROOT / "configs" / "train-residues.yaml").read_text())
     assert values["data"]["real"] is None
     values["network"] = {"widths": [8, 16], "hidden": 16}
-    values["data"] |= {"pack": str(PACK), "workers": 0, "real": str(folder / "real.npz"), "real_share": 0.5}
+    values["data"] |= {"pack": str(PACK), "workers": 0, "real": str(folder), "real_share": 0.5}
     values["optimiser"] |= {"batch": 1, "steps": 3, "warmup": 1}
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(values))
     return tmp_path / "train.yaml"
@@ -239,36 +247,15 @@ def test_training_on_both_kinds(config, capsys):
         assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [None, b"", b"text", "half", "pack"])
-def test_missing_and_damaged_packs(config, folder, capsys, content):
-    path = config.parent / "real.npz"
-    if content is not None:
-        whole = (folder / "real.npz").read_bytes()
+@pytest.mark.parametrize("content", ["nothing", b"", b"text", "half", "pack"])
+def test_missing_and_damaged_records(config, folder, capsys, content):
+    path = config.parent / "set" / "both" / "training.npz"
+    if content != "nothing":
+        path.parent.mkdir(parents=True)
+        whole = (folder / "both" / "training.npz").read_bytes()
         path.write_bytes({"half": whole[: len(whole) // 2], "pack": PACK.read_bytes()}.get(content, content))
-    assert run(config, f"data.real={path}") == 3
+    assert run(config, f"data.real={path.parents[1]}") == 3
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cryo2struct:")]
-    fault = "map pack not found: set data.real" if content is None else "no map pack, or damaged"
+    said = f"{path.parents[1]}: no such data set" if content == "nothing" else f"{path}: no training record, or damaged"
     assert len(lines) == 1
-    assert f"{path}: {fault}" in lines[0]
-
-
-def test_maps_that_cannot_be_packed(tmp_path, folder, capsys):
-    (tmp_path / "any.fasta").write_text(">a\nMKV\n")
-    files = {"map": str(folder / "map.mrc"), "model": str(folder / "model.cif")}
-    structure = gemmi.read_structure(str(folder / "model.cif"))
-    structure[0].transform_pos_and_adp(gemmi.Transform(gemmi.Mat33(), gemmi.Vec3(200, 0, 0)))
-    structure.make_mmcif_document().write_file(str(tmp_path / "away.cif"))
-    for row, output, code, said in (
-        (files | {"model": "", "fasta": "any.fasta"}, "real.npz", 3, "has no model in the index"),
-        (files | {"model": "away.cif"}, "real.npz", 3, "0 of 155 C-alphas lie in"),
-        (files | {"model": "none.cif"}, "real.npz", 3, "row 2, model"),
-        (files, "index.csv", 4, "is the input"),
-        (files, "nowhere/real.npz", 4, "there is no folder"),
-    ):
-        index = write_index(tmp_path / "index.csv", **row)
-        capsys.readouterr()
-        assert real_maps.main([str(index), "-o", str(tmp_path / output)]) == code
-        err = capsys.readouterr().err
-        assert said in err
-        assert err.count("\n") == 1
-        assert not (tmp_path / "real.npz").exists()
+    assert said in lines[0]
