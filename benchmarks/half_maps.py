@@ -3,8 +3,9 @@
     python benchmarks/half_maps.py MAPS
 
 MAPS holds index.csv (map, model, resolution) and for each NAME.mrc the raw half maps NAME_half1.mrc and NAME_half2.mrc
-and the structure. A model is built into the map without refinement, which half 2 is a part of; then it is refined against
-half 1. CC_mask is that of `evaluate`; both models have the B factors that the map gives the one that is not refined.
+and the structure. A model is built into the map without refinement, which half 2 is a part of; then it is refined
+against half 1. CC_mask is that of `evaluate`; both models have the B factors that the map gives the one that is
+not refined.
 """
 
 from __future__ import annotations

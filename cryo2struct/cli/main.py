@@ -13,8 +13,7 @@ from cryo2struct.cli import (
     check,
     classify,
     complete,
-    dataset_pack,
-    dataset_splits,
+    dataset,
     demo,
     doctor,
     enhance,
@@ -53,11 +52,7 @@ app.command()(simulate.simulate)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(train.app, name="train")
-dataset = typer.Typer(help="Labelled data sets of maps and models.")
-dataset.command()(dataset_splits.split)
-dataset.command()(dataset_splits.check_splits)
-dataset.command()(dataset_pack.pack)
-app.add_typer(dataset, name="dataset")
+app.add_typer(dataset.app, name="dataset")
 
 
 @app.callback(invoke_without_command=True)

@@ -14,7 +14,7 @@ Scheduler = Annotated[
 ]
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: Exception | None) -> str:
     """The message of a refusal."""
     return " ".join(str(error).split())
 

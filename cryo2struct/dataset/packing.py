@@ -6,9 +6,9 @@ import gemmi
 import numpy as np
 
 from cryo2struct.dataset.pack import ION, LIGAND, NUCLEOTIDE, SUGAR, UNKNOWN_RESIDUE, Array, PackStructure
-from cryo2struct.evaluation.ca import modelled_residues
-from cryo2struct.evaluation.dssp import backbone_of, secondary_structure
+from cryo2struct.dssp import backbone_of, secondary_structure
 from cryo2struct.objects import AMINO_ACIDS
+from cryo2struct.residues import modelled_residues
 
 BACKBONE = ("CA", "N", "C", "O")
 LONGEST_PEPTIDE_BOND = 2.0  # angstrom; a longer C-N is a break of the chain

@@ -14,9 +14,10 @@ from cryo2struct.dataset.packing import cleaned, pack_structure
 from cryo2struct.dataset.records import TrainingRecord
 from cryo2struct.density.resample import border_median
 from cryo2struct.errors import InputError
-from cryo2struct.evaluation.ca import heavy_atoms, modelled_residues
+from cryo2struct.evaluation.ca import heavy_atoms
 from cryo2struct.io.outputs import atomic_path
 from cryo2struct.objects import DensityMap, GridFrame
+from cryo2struct.residues import modelled_residues
 
 CONTEXT_REACH = 4.0  # angstrom around an atom in which density is taken for its own
 
@@ -47,7 +48,8 @@ def training_record(
     values = density.values
     if context is not None:
         values = without_context(density, heavy_atoms(structure), heavy_atoms(context))
-    values = np.clip(values / max(float(values.std()), 1e-30), -6e4, 6e4)  # float16 ends at 65504
+    values /= np.float32(max(float(values.std()), 1e-30))  # in place: maps are large
+    np.clip(values, -6e4, 6e4, out=values)  # float16 ends at 65504
     packed, names = pack_structure(inside, density.frame.origin)
     return TrainingRecord(values.astype(np.float16), density.frame.voxel.astype(np.float32), packed, names)
 

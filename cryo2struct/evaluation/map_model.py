@@ -6,7 +6,7 @@ validation of cryo-EM maps and atomic models", Acta Cryst. D74, 814-840.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -187,6 +187,23 @@ def correlation(first: FloatArray, second: FloatArray) -> float:
     return float(np.clip((one * two).sum() / np.sqrt((one**2).sum() * (two**2).sum()), -1, 1))
 
 
+def as_atoms(atoms: Sequence[gemmi.Atom]) -> Atoms:
+    """Atoms as scatterers; no B factor is below 0."""
+    return Atoms(
+        np.array([atom.pos.tolist() for atom in atoms]).reshape(-1, 3),
+        np.array([atom.element.name for atom in atoms], dtype=np.str_),
+        np.array([atom.occ for atom in atoms]),
+        np.array([max(atom.b_iso, 0.0) for atom in atoms]),
+    )
+
+
+def in_box(xyz: FloatArray, frame: GridFrame, margin: float = 0.0) -> Mask:
+    """Which points (N, 3) lie between the first and last voxels of a map, or within a margin of that in angstrom."""
+    place = np.asarray(xyz).reshape(-1, 3) - frame.origin
+    last = (np.array(frame.shape[::-1]) - 1) * frame.voxel
+    return np.asarray(((place > -margin) & (place < last + margin)).all(axis=1))
+
+
 def _flat(values: FloatArray) -> bool:
     low, high = float(values.min()), float(values.max())
     return high - low <= ALIKE * max(abs(low), abs(high))
@@ -253,18 +270,13 @@ def _atoms_in(structure: gemmi.Structure, frame: GridFrame) -> tuple[Atoms, list
     for chain in structure[0]:
         by_part = sorted(chain, key=_is_other)
         for residue in by_part:
-            inside = [atom for atom in residue if _in_box(atom, frame)]
+            near = in_box(np.array([atom.pos.tolist() for atom in residue]), frame, OUTSIDE)
+            inside = [atom for atom, kept in zip(residue, near, strict=True) if kept]
             outside += len(residue) - len(inside)
             first = len(chosen)
             chosen += inside
             groups += _conformers(chain.name, residue, inside, first)
-    atoms = Atoms(
-        np.array([atom.pos.tolist() for atom in chosen]).reshape(-1, 3),
-        np.array([atom.element.name for atom in chosen], dtype=np.str_),
-        np.array([atom.occ for atom in chosen]),
-        np.array([max(atom.b_iso, 0.0) for atom in chosen]),
-    )
-    return atoms, groups, outside
+    return as_atoms(chosen), groups, outside
 
 
 def _conformers(chain: str, residue: gemmi.Residue, inside: list[gemmi.Atom], first: int) -> Iterator[_Group]:
@@ -289,11 +301,6 @@ def _conformers(chain: str, residue: gemmi.Residue, inside: list[gemmi.Atom], fi
 
 def _is_other(residue: gemmi.Residue) -> bool:
     return residue.entity_type in (gemmi.EntityType.NonPolymer, gemmi.EntityType.Water, gemmi.EntityType.Branched)
-
-
-def _in_box(atom: gemmi.Atom, frame: GridFrame) -> bool:
-    place = np.array(atom.pos.tolist()) - frame.origin
-    return bool(((place > -OUTSIDE) & (place < (np.array(frame.shape[::-1]) - 1) * frame.voxel + OUTSIDE)).all())
 
 
 def _nothing(notes: list[str]) -> MapModel:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryo2struct.errors import InputError
+from cryo2struct.io.outputs import sha256
 from cryo2struct.io.streams import read_bytes
 
 FILES = ("map", "mask", "fasta", "model", "target", "context", "exclude")
@@ -39,6 +40,11 @@ class Row:
     def refuse(self, column: str, fault: str) -> InputError:
         """The refusal of a cell."""
         return InputError(f"{self.source}, row {self.number}, {column}: {fault}")
+
+    def refuse_length(self, cells: int) -> InputError:
+        """The refusal of a row that has not one value for each column."""
+        wanted = len(self.values)
+        return InputError(f"{self.source}, row {self.number}: has {cells} values for {wanted} columns; correct it")
 
     def file(self, column: str) -> Path | None:
         """Path of a file that exists; None for an empty cell; raises InputError."""
@@ -100,6 +106,16 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[Row]:
         The file is missing, no UTF-8, no CSV, has no row; a column is missing or there twice; a row has too many or
         too few values.
     """
+    found = []
+    for row, cells in _read_table(path, needed, what):
+        if cells != len(row.values):
+            raise row.refuse_length(cells)
+        found.append(row)
+    return found
+
+
+def _read_table(path: Path, needed: Sequence[str], what: str) -> list[tuple[Row, int]]:
+    """Rows and how many values each has; what `read_rows` refuses in the table as a whole is refused."""
     try:
         text = read_bytes(path).decode("utf-8-sig")
         table = list(csv.reader(io.StringIO(text, newline="")))
@@ -115,12 +131,11 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[Row]:
     twice = [name for number, name in enumerate(header) if name and name in header[:number]]
     if twice:
         raise InputError(f"{path}: has two columns {twice[0]!r}; leave one")
-    found = []
-    for number, row in enumerate(rows, 2):
-        if len(row) not in (0, len(header)):
-            raise InputError(f"{path}, row {number}: has {len(row)} values for {len(header)} columns; correct it")
-        if row:
-            found.append(Row(path, number, dict(zip(header, row, strict=True))))
+    found = [
+        (Row(path, number, dict(zip(header, [*row, *[""] * len(header)], strict=False))), len(row))
+        for number, row in enumerate(rows, 2)
+        if row
+    ]
     if not found:
         raise InputError(f"{path}: lists no {what}; give one row per {what}")
     return found
@@ -171,6 +186,51 @@ class EvaluationEntry:
     context: Path | None
     exclude: Path | None
     fasta: Path | None
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """One map of a data set; paths are absolute.
+
+    Attributes
+    ----------
+    name : a plain name, the folder of the entry
+    map, model : paths
+    fasta, context : paths or None; the context are neighbours in the map that are not in the model
+    resolution : angstrom, or None
+    contour : map units, or None
+    """
+
+    name: str
+    map: Path
+    model: Path
+    fasta: Path | None
+    context: Path | None
+    resolution: float | None
+    contour: float | None
+
+
+def hashes_of(entry: DatasetEntry) -> dict[str, dict[str, str]]:
+    """Name and sha256 of each file that an entry is made of.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read.
+    """
+    files = {"map": entry.map, "model": entry.model, "fasta": entry.fasta, "context": entry.context}
+    try:
+        return {what: {"file": path.name, "sha256": sha256(path)} for what, path in files.items() if path is not None}
+    except OSError as fault:
+        raise InputError(f"{fault.filename}: cannot be read ({fault.strerror}); change its permissions") from None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row of a list that makes no entry: its name, or its number where it has none, and why."""
+
+    name: str
+    reason: str
 
 
 def read_build_manifest(path: Path) -> list[BuildEntry]:
@@ -224,16 +284,54 @@ def read_evaluation_manifest(path: Path) -> list[EvaluationEntry]:
     ]
 
 
+def read_dataset_manifest(path: Path) -> list[DatasetEntry | Rejected]:
+    """Read a list of maps and models: columns name, map, model, and where wanted the other fields of `DatasetEntry`.
+
+    A row with a fault is rejected, the others are read.
+
+    Raises
+    ------
+    InputError
+        The file is missing, no UTF-8, no CSV, has no row; a column is missing or there twice.
+    """
+    seen: dict[str, int] = {}
+    found: list[DatasetEntry | Rejected] = []
+    for row, cells in _read_table(path.resolve(), ("name", "map", "model"), "map"):
+        try:
+            if cells != len(row.values):
+                raise row.refuse_length(cells)
+            found.append(
+                DatasetEntry(
+                    name=_name_of(row, seen),
+                    map=row.needed_file("map"),
+                    model=row.needed_file("model"),
+                    fasta=row.file("fasta"),
+                    context=row.file("context"),
+                    resolution=row.real("resolution"),
+                    contour=row.number_of("contour", float, "a number"),
+                )
+            )
+        except InputError as fault:
+            found.append(Rejected(row.text("name") or f"row {row.number}", str(fault)))
+    return found
+
+
 def _named_rows(path: Path, needed: Sequence[str], what: str) -> list[Row]:
     """Rows whose names are plain and differ, also where upper and lower case are the same to a file system."""
     seen: dict[str, int] = {}
     rows = read_rows(path.resolve(), needed, what)
     for row in rows:
-        name = row.text("name")
-        if not name:
-            raise row.refuse("name", "is empty; give each row a name")
-        if not re.fullmatch(r"\w[\w.+-]*", name):
-            raise row.refuse("name", f"{name!r} is no plain name; use letters, digits and . _ + -")
-        if (first := seen.setdefault(name.casefold(), row.number)) != row.number:
-            raise row.refuse("name", f"{name!r} is the name of row {first} as well; give each row its own")
+        _name_of(row, seen)
     return rows
+
+
+def _name_of(row: Row, seen: dict[str, int]) -> str:
+    """The name of a row, to be told from those `seen` (name to row), to which it is added; raises InputError."""
+    name = row.text("name")
+    if not name:
+        raise row.refuse("name", "is empty; give each row a name")
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise row.refuse("name", f"{name!r} is no plain name; use letters, digits and . _ + -")
+    if (first := seen.setdefault(name.casefold(), row.number)) != row.number:
+        raise row.refuse("name", f"{name!r} is the name of row {first} as well; give each row its own")
+    return name

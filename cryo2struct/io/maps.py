@@ -8,9 +8,12 @@ layout and writes maps.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings as python_warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +141,17 @@ def read_mask(
     return DensityMap(values, frame, mask.header), warnings
 
 
+def read_grid(path: str | os.PathLike[str]) -> DensityMap:
+    """Read a file as `write_by_origin` writes it, whatever its values.
+
+    Raises
+    ------
+    InputError
+        The file is no map or is damaged.
+    """
+    return _read(os.fspath(path), None, "auto", MAX_VOXELS, is_mask=True)[0]
+
+
 def write_map(path: str | os.PathLike[str], density_map: DensityMap, what: str = "") -> None:
     """Write a map as float32 (mode 2), uncompressed; `what` it is goes into the second label of the header.
 
@@ -156,21 +170,60 @@ def write_map(path: str | os.PathLike[str], density_map: DensityMap, what: str =
     axes = tuple(density_map.header.get("axes", (1, 2, 3)))
     nstart, origin, sampling = _words(frame, density_map.header)
     from_zyx = tuple(3 - axis for axis in axes[::-1])
+    values = np.ascontiguousarray(density_map.values.transpose(from_zyx), dtype=np.float32)
+    with _new_file(path, values, frame.voxel * sampling, what) as header:
+        header.mapc, header.mapr, header.maps = axes
+        header.mx, header.my, header.mz = sampling
+        header.nxstart, header.nystart, header.nzstart = (nstart[axis - 1] for axis in axes)
+        header.origin.x, header.origin.y, header.origin.z = origin
+
+
+def write_by_origin(
+    path: str | os.PathLike[str], values: NDArray[np.float32] | NDArray[np.int8], frame: GridFrame, what: str
+) -> None:
+    """Write a map or labels of voxels as programs expect that know ORIGIN alone: x fastest, NSTART 0.
+
+    Parameters
+    ----------
+    path : path
+    values : (z, y, x) float32 (mode 2) or int8 (mode 0)
+    frame : GridFrame
+    what : second label of the header
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    with _new_file(path, values, frame.voxel * frame.shape[::-1], what) as header:
+        header.origin.x, header.origin.y, header.origin.z = frame.origin
+
+
+def faults_of_format(path: str | os.PathLike[str]) -> list[str]:
+    """What mrcfile finds wrong with a file by the standard MRC2014, a line each."""
+    said = io.StringIO()
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        good = mrcfile.validate(os.fspath(path), print_file=said)
+    lines = [line.strip() for line in said.getvalue().splitlines() if line.strip()]
+    return [] if good else lines or ["is not as MRC2014 says"]
+
+
+@contextmanager
+def _new_file(path: str | os.PathLike[str], values: NDArray[Any], cell: FloatArray, what: str) -> Iterator[Any]:
+    """A file with these values, labels and cell; yields its header to be filled in."""
     with atomic_path(path) as temporary, python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")  # about values; they are the caller's
         with mrcfile.new(temporary) as mrc:
-            mrc.set_data(np.ascontiguousarray(density_map.values.transpose(from_zyx), dtype=np.float32))
+            mrc.set_data(values)
             header = mrc.header
-            header.mapc, header.mapr, header.maps = axes
-            header.mx, header.my, header.mz = sampling
-            header.cella.x, header.cella.y, header.cella.z = frame.voxel * sampling
-            header.nxstart, header.nystart, header.nzstart = (nstart[axis - 1] for axis in axes)
-            header.origin.x, header.origin.y, header.origin.z = origin
+            header.cella.x, header.cella.y, header.cella.z = cell
             header.label[:] = b""  # the label of mrcfile holds the time: the same map gives the same file
             labels = ["cryo2struct", *([what] if what else [])]
             for number, label in enumerate(labels):
                 header.label[number] = label.encode("ascii", "replace")[:LABEL_BYTES]
             header.nlabl = len(labels)
+            yield header
 
 
 def same_grid(one: GridFrame, other: GridFrame) -> bool:

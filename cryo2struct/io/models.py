@@ -52,7 +52,7 @@ def read_structure(path: str | os.PathLike[str]) -> gemmi.Structure:
     atoms = [atom for model in structure for chain in model for residue in chain for atom in residue]
     if not atoms:
         raise InputError(f"{path}: holds no atom; give an mmCIF or PDB model")
-    misplaced = sum(not np.isfinite(atom.pos.tolist()).all() for atom in atoms)
+    misplaced = int((~np.isfinite([atom.pos.tolist() for atom in atoms])).any(axis=1).sum())
     if misplaced:
         raise InputError(f"{path}: {misplaced} atoms have no coordinates; remove them")
     structure.setup_entities()

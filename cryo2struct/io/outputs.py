@@ -56,13 +56,13 @@ def write_text(path: StrPath, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_csv(path: StrPath, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write a table with a header (CSV, UTF-8, LF) atomically; the columns are the keys of the first row.
+def write_csv(path: StrPath, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> None:
+    """Write a table with a header (CSV, UTF-8, LF) atomically; the columns are the keys of the first row unless given.
 
     Raises OutputError.
     """
     text = io.StringIO()
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     write_text(path, text.getvalue())

@@ -19,6 +19,7 @@ from cryo2struct.report.scene import map_scene, model_scene
 from cryo2struct.report.scores import fsc_curves, q_scores, score_tables
 
 DATA = Path(__file__).parent / "data"
+STYLE = DATA / "page.css"
 
 
 def render_report(
@@ -155,7 +156,7 @@ def _document(title: str, body: str, scene: Mapping[str, Any]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
 <style>
-{(DATA / "page.css").read_text(encoding="utf-8")}</style>
+{STYLE.read_text(encoding="utf-8")}</style>
 </head>
 <body>
 {body}

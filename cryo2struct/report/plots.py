@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINE, SECOND = "#1b1b1b", "#a3195b"
+SLICE_COLOURS = ("#d55e00", "#0072b2", "#009e73")
+WIDEST_SECTION = 256  # pixels
 
 
 def available() -> bool:
@@ -55,6 +57,26 @@ def fsc_plot(curves: Mapping[str, Mapping[str, Any]]) -> str:
     axes.set_xlim(left=0)
     axes.legend(frameon=False)
     return _svg(figure, "map-model FSC")
+
+
+def slice_plot(section: FloatArray, points: Mapping[str, FloatArray], name: str) -> str:
+    """A section (y, x) of a map, 0 to 1, with the voxels (N, 2) y, x of labels by what they say.
+
+    A large section is drawn from every second voxel, every third, ...
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 4.0))
+    axes = figure.add_axes((0.02, 0.02, 0.76, 0.96))
+    step = -(-max(section.shape) // WIDEST_SECTION)
+    height, width = section.shape
+    edges = (-0.5, width - 0.5, -0.5, height - 0.5)
+    axes.imshow(section[::step, ::step], cmap="gray_r", vmin=0, vmax=1, origin="lower", extent=edges)
+    for (what, place), colour in zip(points.items(), SLICE_COLOURS, strict=False):
+        axes.scatter(place[:, 1], place[:, 0], s=5, c=colour, linewidths=0, label=what)
+    axes.set_axis_off()
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    return _svg(figure, f"section of {name}")
 
 
 def _start(width: float, height: float) -> tuple[Figure, Axes]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from cryo2struct.objects import FloatArray
+from cryo2struct.objects import FloatArray, IntArray
 from cryo2struct.tracing.chains import Chain, symbols_of
 from hmm.sparse import Decoder, Links, Path
 
@@ -96,7 +96,7 @@ def _gaps(paths: Sequence[Path], probabilities: Sequence[FloatArray]) -> list[tu
 
 def _bridge(
     decoder: Decoder,
-    symbols: NDArray[np.int64],
+    symbols: IntArray,
     inner: NDArray[np.int64],
     emission: NDArray[np.float64],
     free: NDArray[np.bool_],

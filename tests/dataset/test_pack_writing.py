@@ -14,11 +14,11 @@ from cryo2struct import parallel
 from cryo2struct.cli.main import app
 from cryo2struct.dataset.pack import StructurePack
 from cryo2struct.dataset.pack_writing import pack_arrays, read_for_pack, structure_files
+from cryo2struct.dssp import backbone_of, secondary_structure
 from cryo2struct.errors import InputError
-from cryo2struct.evaluation.ca import modelled_residues
-from cryo2struct.evaluation.dssp import backbone_of, secondary_structure
 from cryo2struct.io.models import read_structure
 from cryo2struct.objects import AMINO_ACIDS
+from cryo2struct.residues import modelled_residues
 
 ROOT = Path(__file__).parents[2]
 PROTEIN = ROOT / "tests" / "data" / "q_score" / "model.cif.gz"  # 172 residues and 12 ions
