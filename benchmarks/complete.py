@@ -20,10 +20,10 @@ from completion import truth_of
 from cryo2struct.completion import complete, place_side_chains
 from cryo2struct.density.resample import resample
 from cryo2struct.density.sampling import values_at
+from cryo2struct.finding import predict_and_pick
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import model_from_trace, read_structure
 from cryo2struct.objects import DensityMap, FloatArray, Prediction
-from cryo2struct.pipeline import predict_and_pick
 from cryo2struct.record import Recorder
 from cryo2struct.refinement import refine
 from cryo2struct.settings import load_settings

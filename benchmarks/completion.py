@@ -24,11 +24,11 @@ from scipy.spatial import cKDTree
 from cryo2struct.completion import complete, place_side_chains
 from cryo2struct.completion.backbone import CA_SD
 from cryo2struct.completion.geometry import torsion
+from cryo2struct.finding import predict_and_pick
 from cryo2struct.io.maps import read_map
 from cryo2struct.io.models import model_from_trace, read_structure
 from cryo2struct.io.sequences import read_sequences
 from cryo2struct.objects import AMINO_ACIDS, BACKBONE_ATOMS, DensityMap, Entity, Prediction, Sequences, Trace
-from cryo2struct.pipeline import predict_and_pick
 from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
 from cryo2struct.stereochemistry import amino_acids

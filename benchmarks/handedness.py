@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from cryo2struct.density.resample import mirrored
+from cryo2struct.finding import predict_and_pick
 from cryo2struct.io.maps import read_map
-from cryo2struct.pipeline import predict_and_pick
 from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
 

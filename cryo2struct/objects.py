@@ -152,6 +152,14 @@ class Candidates:
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{name: array[rows] for name, array in arrays.items() if array is not None})
 
+    def followed_by(self, others: Candidates) -> Candidates:
+        """These and others, with the arrays that both have."""
+        joined: dict[str, Any] = {}
+        for f in fields(self):
+            mine, theirs = getattr(self, f.name), getattr(others, f.name)
+            joined[f.name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
+        return replace(self, **joined)
+
     def __len__(self) -> int:
         return len(self.xyz)
 

@@ -3,55 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct import preflight
 from cryo2struct.all_atoms import all_atoms
-from cryo2struct.density.resample import VOXEL, mirrored, resample
+from cryo2struct.density.resample import mirrored
 from cryo2struct.density.sampling import values_at
-from cryo2struct.errors import NoCandidatesError
+from cryo2struct.errors import NothingToBuildError
+from cryo2struct.finding import Found, predict_and_pick, predict_and_pick_voxels, prepare
 from cryo2struct.objects import Backbone, Candidates, DensityMap, FloatArray, Model, Prediction, Sequences, Trace
 from cryo2struct.record import Recorder
 from cryo2struct.settings import Settings, data_path
 from cryo2struct.tracing import adopt, copies_built, doubt, trace
-from cryo2struct.tracing.handedness import handedness
+from cryo2struct.tracing.second_opinion import join, support
 
 if TYPE_CHECKING:
     import gemmi
-    import torch
 
-    from cryo2struct.enhancement import HalfMaps
-    from cryo2struct.networks.classifier import Classifier
+    from cryo2struct.enhancement import Enhanced, HalfMaps
     from cryo2struct.prediction.sequence import ReadSequences
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the networks found.
-
-    Attributes
-    ----------
-    prediction : Prediction
-    candidates : Candidates
-    mirrored : the map was flipped along x, about the middle of its box; both are in the frame of the flipped map
-    """
-
-    prediction: Prediction
-    candidates: Candidates
-    mirrored: bool
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """The voxel network and its device, the part of the map that it sees, and which voxels (z, y, x) of that."""
-
-    network: Classifier
-    device: torch.device
-    resampled: DensityMap
-    chosen: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -148,23 +121,108 @@ def build(
     if half_maps is not None:
         settings, local = _compare(half_maps, density_map, settings, mask, record)
     read = _read_sequences(sequences, settings, record)
-    found = predict_and_pick(density_map, settings, mask, record)
+    method, enhanced = settings.enhancement.use, None
+    if method != "none":
+        enhanced = _enhance(density_map, settings, half_maps, mask, record)
+    if enhanced is not None and method != "auto":
+        found, traced = _trace_in(enhanced.density, sequences, _like(settings, enhanced), mask, read, record)
+    else:
+        found, traced = _trace_in(density_map, sequences, settings, mask, read, record)
+        if enhanced is not None:
+            found, traced = _with_second_opinion(
+                found, traced, density_map, enhanced, sequences, settings, mask, read, record
+            )
     if half_maps is not None and given is None:
         record.counts["resolution_source"] = "FSC 0.143 of the half maps"
-    if read is not None:
-        found = _with_sequences(found, read, settings, record)
-    with record.step("trace"):
-        traced = trace(found.candidates, sequences, settings.tracing)
     for line in copies_built(traced, sequences):
         record.warn(line)
     if (doubtful := doubt(traced, settings.tracing)) is not None:
         record.warn(doubtful)
     original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
     model, backbone, coverage = all_atoms(traced, sequences, found.prediction, original, settings, record)
+    if enhanced is not None:
+        with record.step("guard"):
+            record.counts["enhancement"]["guard"] = _guarded(density_map, enhanced, model, found.mirrored, record)
     resolution = None if local is None else _at_residues(local, traced, density_map, found.mirrored)
     return BuildResult(
         model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record, resolution
     )
+
+
+def _trace_in(
+    density: DensityMap,
+    sequences: Sequences,
+    settings: Settings,
+    mask: NDArray[np.bool_] | None,
+    read: ReadSequences | None,
+    record: Recorder,
+) -> tuple[Found, Trace]:
+    """The candidates in a map and the sequences threaded through them."""
+    found = predict_and_pick(density, settings, mask, record)
+    if read is not None:
+        found = _with_sequences(found, read, settings, record)
+    with record.step("trace"):
+        return found, trace(found.candidates, sequences, settings.tracing)
+
+
+def _enhance(
+    density: DensityMap,
+    settings: Settings,
+    halves: HalfMaps | None,
+    mask: NDArray[np.bool_] | None,
+    record: Recorder,
+) -> Enhanced:
+    from cryo2struct.enhancement import enhance
+
+    method = "bfactor" if settings.enhancement.use == "bfactor" else "neural"
+    enhanced = enhance(density, settings, method=method, half_maps=halves, mask=mask, record=record)
+    record.counts["enhancement"] = {"use": settings.enhancement.use, **enhanced.facts}
+    return enhanced
+
+
+def _like(settings: Settings, enhanced: Enhanced, mirrored: bool | None = None) -> Settings:
+    """Settings for the enhanced map: the resolution and the hand of the original, its own contour."""
+    told: dict[str, Any] = {"resolution": enhanced.facts["resolution"], "contour": None}
+    if mirrored is not None:
+        told["mirror"] = "yes" if mirrored else "no"
+    return settings.model_copy(update={"map": settings.map.model_copy(update=told)})
+
+
+def _with_second_opinion(
+    found: Found,
+    traced: Trace,
+    density: DensityMap,
+    enhanced: Enhanced,
+    sequences: Sequences,
+    settings: Settings,
+    mask: NDArray[np.bool_] | None,
+    read: ReadSequences | None,
+    record: Recorder,
+) -> tuple[Found, Trace]:
+    """What was traced, with those segments from the enhanced map that agree better with original map and sequence."""
+    aside = Recorder(record.say, record.progress, steps=record.steps, counts={"weights": []}, warnings=record.warnings)
+    try:
+        other, again = _trace_in(
+            enhanced.density, sequences, _like(settings, enhanced, found.mirrored), mask, read, aside
+        )
+    except NothingToBuildError as nothing:
+        record.warn(f"enhancement: nothing is built in the enhanced map ({nothing})")
+        return found, traced
+    original = mirrored(density, density.frame) if found.mirrored else density
+    joined = join(traced, again, support(original, traced, again), len(found.candidates))
+    record.counts["enhancement"] |= {"segments_taken": joined.segments, "residues_taken": joined.taken}
+    record.say(f"{joined.taken} residues in {joined.segments} segments from the enhanced map")
+    return replace(found, candidates=found.candidates.followed_by(other.candidates)), joined.trace
+
+
+def _guarded(density: DensityMap, enhanced: Enhanced, model: Model, flipped: bool, record: Recorder) -> dict[str, Any]:
+    """What the enhancement removed and invented; the residues that name its places are those of the map as given."""
+    from cryo2struct.enhancement import built_residues, guard
+
+    found = guard(density, enhanced.density, None if flipped else built_residues(model.structure))
+    if found.removed:
+        record.warn(f"enhancement: {len(found.removed)} blobs of the original map are weakened or gone; see run.json")
+    return found.as_dict()
 
 
 def _compare(
@@ -236,8 +294,8 @@ def complete_model(
         for note in adopted.notes:
             record.warn(f"model: {note}")
         around = preflight.around(adopted.trace.xyz, density)
-    ready = _prepare(density, settings, around, record)
-    prediction, _ = _predict(ready, ready.resampled, ready.chosen, settings, record)
+    ready = prepare(density, settings, around, record)
+    prediction, _ = predict_and_pick_voxels(ready, ready.resampled, ready.chosen, settings, record)
     model, _, _ = all_atoms(adopted.trace, adopted.sequences, prediction, density, settings, record)
     return model, adopted.sequences
 
@@ -258,141 +316,3 @@ def _with_sequences(found: Found, read: ReadSequences, settings: Settings, recor
     record.counts["weights"].append({key: read.entry[key] for key in ("file", "sha256")})
     with record.step("compare with sequences"):
         return replace(found, candidates=apply_head(found.candidates, read, settings.sequence.weight))
-
-
-def predict_and_pick(
-    density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder
-) -> Found:
-    """What the network says of each occupied voxel, and the candidates in it; see `classify`."""
-    # These rooms load torch, which takes seconds: only now, so that bad input is refused before.
-    from cryo2struct.networks.store import load_residue_network
-    from cryo2struct.prediction.residues import refine_candidates, surest_sharpening
-
-    ready = _prepare(density, settings, mask, record)
-    resampled, chosen = ready.resampled, ready.chosen
-    with record.step("load residue network"):
-        residue_network, entry = load_residue_network(data_path("weights"), settings.residues.weights)
-        record.counts["weights"].append({key: entry[key] for key in ("file", "sha256")})
-    mirror = settings.map.mirror == "yes"
-    while True:
-        if mirror:
-            resampled, chosen = mirrored(resampled, density.frame), chosen[:, :, ::-1]
-        prediction, candidates = _predict(ready, resampled, chosen, settings, record)
-        # Before the residues are looked at: that network moves candidates to where right-handed proteins have them.
-        left = _is_left_handed(candidates, settings, record)
-        if mirror or not left or settings.map.mirror != "auto":
-            break
-        mirror = True
-    record.counts["mirrored"] = mirror
-    with record.step("look at residues"):
-        sharpening, sharp = surest_sharpening(
-            resampled, candidates, residue_network, settings.residues, device=ready.device, warn=record.warn
-        )
-        record.counts["sharpening"] = sharpening
-        candidates = refine_candidates(
-            sharp,
-            candidates,
-            residue_network,
-            settings.residues,
-            device=ready.device,
-            progress=lambda done, total: record.progress("look at residues", done, total),
-            warn=record.warn,
-        )
-    record.counts["candidates"] = len(candidates)
-    if len(candidates) == 0:
-        raise _no_candidates(prediction.atoms[:, 1], record)
-    record.say(f"{len(candidates)} C-alpha candidates")
-    return Found(prediction, candidates, mirror)
-
-
-def _prepare(density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder) -> _Prepared:
-    """Look at the map, load the voxel network and resample what it will see."""
-    from cryo2struct.networks.store import load_classifier
-    from cryo2struct.prediction.device import choose_device, describe_device
-    from cryo2struct.prediction.inference import estimate_seconds
-
-    with record.step("check map"):
-        region = _look(density, settings, mask, record)
-    with record.step("load network"):
-        device = choose_device(settings.device, settings.threads)
-        network, entry = load_classifier(data_path("weights"), settings.prediction.weights)
-        record.counts["weights"] = [{key: entry[key] for key in ("file", "sha256")}]
-    with record.step("prepare map"):
-        # A tile around what is looked at: nothing farther away is seen, and large boxes are mostly empty.
-        resampled = resample(region.crop(density, settings.prediction.tile * VOXEL))
-        chosen = region.on(resampled.frame)
-    options = settings.prediction
-    seconds = estimate_seconds(network, chosen, options.tile, options.overlap, options.rotations, device)
-    box = " x ".join(str(n) for n in density.frame.shape[::-1])
-    record.counts["device"] = describe_device(device)
-    record.say(f"{record.counts['device']}; box {box}, about {max(seconds, 1):.0f} s for the network")
-    return _Prepared(network, device, resampled, chosen)
-
-
-def _predict(
-    ready: _Prepared,
-    resampled: DensityMap,
-    chosen: NDArray[np.bool_],
-    settings: Settings,
-    record: Recorder,
-) -> tuple[Prediction, Candidates]:
-    """The voxel network over the chosen part of a map, and what may be candidates."""
-    from cryo2struct.prediction.inference import predict
-    from cryo2struct.prediction.picking import pick_candidates
-
-    options = settings.prediction
-    with record.step("predict"):
-        prediction = predict(
-            resampled,
-            chosen,
-            ready.network,
-            tile=options.tile,
-            overlap=options.overlap,
-            batch=options.batch,
-            rotations=options.rotations,
-            device=ready.device,
-            progress=lambda done, total: record.progress("predict", done, total),
-            warn=record.warn,
-        )
-    with record.step("pick candidates"):
-        candidates = pick_candidates(prediction, settings.picking)
-    record.counts["voxels"] = int(np.prod(resampled.values.shape))
-    record.counts["voxels_predicted"] = len(prediction.voxels)
-    record.counts["candidates_of_voxels"] = len(candidates)
-    return prediction, candidates
-
-
-def _is_left_handed(candidates: Candidates, settings: Settings, record: Recorder) -> bool:
-    """Whether the helices among candidates are left-handed; that is recorded, and warned of."""
-    turns = handedness(candidates.chosen(candidates.ca_prob >= settings.residues.threshold))
-    record.counts["handedness"] = {"hand": turns.hand, "right": turns.right, "left": turns.left}
-    if turns.hand == "left":
-        remedy = {"no": "build with --mirror yes", "yes": "build without --mirror", "auto": "mirrored, predicted again"}
-        record.warn(
-            f"map: left-handed ({turns.left} of {turns.left + turns.right} turns of helices): "
-            f"{remedy[settings.map.mirror]}"
-        )
-    return turns.hand == "left"
-
-
-def _look(
-    density: DensityMap, settings: Settings, mask: NDArray[np.bool_] | None, record: Recorder
-) -> preflight.Region:
-    """Where to look in the map; its resolution is recorded and judged."""
-    found = preflight.look(density, settings, mask)
-    record.counts["resolution"] = round(found.resolution, 2)
-    record.counts["resolution_source"] = "estimated from the map" if found.estimated else "given"
-    for warning in preflight.judge(found):
-        record.warn(warning)
-    record.say(f"resolution {found.resolution:.1f} A{' (estimated)' if found.estimated else ''}")
-    return found.region
-
-
-def _no_candidates(ca_probability: NDArray[np.float16], record: Recorder) -> NoCandidatesError:
-    """The refusal where no C-alpha was found; the probabilities of all voxels are recorded."""
-    counts, edges = np.histogram(ca_probability.astype(np.float32), bins=20, range=(0, 1))
-    record.counts["ca_probability_histogram"] = {"edges": edges.round(2).tolist(), "voxels": counts.tolist()}
-    return NoCandidatesError(
-        f"map: no C-alpha found (highest probability of a voxel {float(ca_probability.max()):.2f}): check the voxel "
-        "size, the contour, the resolution (4.5 A or better), and whether the map is mirrored"
-    )

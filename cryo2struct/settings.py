@@ -210,8 +210,11 @@ class RefinementSettings(_Group):
 
 
 class EnhancementSettings(_Group):
-    """How the enhancer runs over the map."""
+    """Whether `build` looks at an enhanced map, and how the enhancer runs over it."""
 
+    use: Literal["none", "neural", "bfactor", "auto"] = Field(
+        description="the map that is built into: the original, an enhanced one, or the better for each segment"
+    )
     weights: Path | None = Field(None, description="folder of an exported enhancer; the shipped one when absent")
     tile: int = Field(ge=16, multiple_of=16, description="side of a tile, voxels of about 1 A; best that of training")
     overlap: int = Field(ge=0, multiple_of=2, description="overlap of neighbouring tiles, voxels")

@@ -15,9 +15,10 @@ from scipy.spatial import cKDTree
 import cryo2struct
 from cryo2struct.density.resample import mirrored
 from cryo2struct.errors import InputError, NothingToBuildError
+from cryo2struct.finding import predict_and_pick
 from cryo2struct.io.candidates import read_candidates
 from cryo2struct.objects import DensityMap, Entity, GridFrame, Sequences
-from cryo2struct.pipeline import BuildResult, build, classify, predict_and_pick
+from cryo2struct.pipeline import BuildResult, build, classify
 from cryo2struct.record import Recorder
 from cryo2struct.saving import save_run
 from cryo2struct.settings import load_settings

@@ -52,6 +52,13 @@ def build(
         Path | None, typer.Option(metavar="PATH|download", help="File of the ESM-2 model, .pt, or: fetch fair-esm's.")
     ] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Leave the predictions as maps, as classify --maps.")] = False,
+    enhance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|neural|bfactor|auto",
+            help="Build into the enhanced map; auto: into both, and keep what agrees better with the original.",
+        ),
+    ] = None,
     refine: Annotated[
         str | None, typer.Option(metavar="none|backbone|full", help="Refine against the map: all atoms, or less.")
     ] = None,
@@ -82,6 +89,7 @@ def build(
             sequence__features=sequence_features,
             sequence__esm_weights=esm_weights,
             refinement__mode=refine,
+            enhancement__use=enhance,
         )
         given = common.parse_copies(copies)
         run(

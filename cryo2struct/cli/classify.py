@@ -35,8 +35,8 @@ def classify(
     change: common.Change = None,
 ) -> None:
     """Find C-alpha candidates in a density map and write them."""
-    from cryo2struct import pipeline
     from cryo2struct.density.resample import mirrored
+    from cryo2struct.finding import predict_and_pick
     from cryo2struct.io.candidates import write_candidates
     from cryo2struct.io.maps import write_map
     from cryo2struct.io.outputs import check_folder, prepare_folder, refuse_inputs
@@ -63,7 +63,7 @@ def classify(
             check_folder(maps, force=False)
         record = Recorder(say=console.say, progress=console.progress)
         density, chosen = common.read_map_and_mask(map_file, mask, settings, record.warn)
-        found = pipeline.predict_and_pick(density, settings, chosen, record)
+        found = predict_and_pick(density, settings, chosen, record)
         if found.mirrored:
             write_map(flipped, mirrored(density, density.frame), f"{map_file.name}, flipped along x")
             record.say(f"mirrored: candidates and maps belong to {flipped}")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import gemmi
 import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
@@ -42,6 +43,18 @@ class Residues:
 
     names: Sequence[str]
     xyz: FloatArray
+
+
+def built_residues(structure: gemmi.Structure) -> Residues:
+    """The residues with a C-alpha of the first model of a structure."""
+    alphas = [
+        (f"{chain.name} {residue.seqid}", atom.pos.tolist())
+        for chain in structure[0]
+        for residue in chain
+        for atom in residue
+        if atom.name == "CA" and atom.element.name == "C"
+    ]
+    return Residues([name for name, _ in alphas], np.array([xyz for _, xyz in alphas]).reshape(-1, 3))
 
 
 @dataclass(frozen=True)
