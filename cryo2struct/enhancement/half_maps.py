@@ -214,7 +214,7 @@ def apply_local(
         )
         result += band
         progress(k + 1, len(local.middles))
-    end = local.middles[-1]
+    end = float(local.middles[-1])
 
     def beyond(s: FloatArray) -> FloatArray:
         last = np.minimum(s, end + BAND)
@@ -272,7 +272,7 @@ def _bands(values: FloatArray, frame: GridFrame, middles: FloatArray, b_factor: 
     """
     s = frequencies(values.shape, frame.voxel)
     spectrum = scipy.fft.rfftn(np.asarray(values, dtype=np.float32), workers=-1)
-    spectrum *= np.exp(-b_factor / 4 * np.minimum(s, middles[-1] + BAND) ** 2)
+    spectrum *= np.exp(-b_factor / 4 * np.minimum(s, float(middles[-1]) + BAND) ** 2)
     for middle in middles:
         triangle = np.maximum(1 - np.abs(s - np.float32(middle)) / np.float32(BAND), 0)
         band: FloatArray = scipy.fft.irfftn(spectrum * triangle, s=values.shape, overwrite_x=True, workers=-1)

@@ -17,6 +17,7 @@ from cryo2struct.record import Recorder
 from cryo2struct.settings import Settings, data_path
 
 Method = Literal["neural", "bfactor", "halfmaps"]
+LEAST_CONTRAST = 0.5  # of what the network makes of a molecule, in units of the density inside a protein; usual: 0.8
 METHODS: tuple[str, ...] = get_args(Method)
 
 
@@ -49,7 +50,7 @@ def enhance(
     """Enhance a map.
 
     The result is scaled about the background's level so that its root mean square departure from it is that of the
-    original within the occupied part of the map.
+    original within the occupied part of the map; but what the network hardly sees, such as noise, stays weak.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def enhance(
         values, label, zero = _by_half_maps(job)
     else:
         values, label, zero = _by_slope(job)
-    values = _scaled(values, density.values, job.found.region.on(density.frame), zero, job.found.level)
+    values = (values - np.float32(zero)) * np.float32(_scale(job, values, zero)) + np.float32(job.found.level)
     return Enhanced(DensityMap(values, density.frame, density.header), f"{label}; not for deposition", job.facts)
 
 
@@ -200,13 +201,24 @@ def _by_network(job: _Job) -> Made:
     return values, f"enhanced: neural {entry['sha256'][:8]}", 0.0
 
 
-def _scaled(
-    values: FloatArray, original: NDArray[np.float32], inside: NDArray[np.bool_], zero: float, level: float
-) -> NDArray[np.float32]:
-    """Values, whose background is `zero`, brought to the background and the contrast of the original."""
-    departure = values[inside].astype(np.float64) - zero
-    own = np.sqrt(np.mean(departure**2))
-    wanted = np.sqrt(np.mean((original[inside].astype(np.float64) - level) ** 2))
-    factor = wanted / own if own > 0 else 0.0
-    result: NDArray[np.float32] = (values - np.float32(zero)) * np.float32(factor) + np.float32(level)
-    return result
+def _scale(job: _Job, values: FloatArray, zero: float) -> float:
+    """What brings values, whose background is `zero`, to the contrast of the original.
+
+    A network gives a molecule a contrast of about 1, and noise next to none: that is not raised to the noise's own.
+    """
+    inside = job.found.region.on(job.density.frame)
+    contrast, wanted = _contrast(values, inside, zero), _contrast(job.density.values, inside, job.found.level)
+    if job.facts["method"] != "neural":
+        return wanted / contrast if contrast > 0 else 0.0
+    job.facts["contrast"] = round(contrast, 3)
+    if contrast < LEAST_CONTRAST:
+        job.record.warn(
+            f"map: the network sees little of a molecule (contrast {contrast:.2f}, usual are 0.7 to 1): "
+            "check the voxel size and where the map is noise alone"
+        )
+    return wanted / max(contrast, LEAST_CONTRAST)
+
+
+def _contrast(values: FloatArray, inside: NDArray[np.bool_], zero: float) -> float:
+    """Root mean square departure from the background `zero` of the voxels that are inside."""
+    return float(np.sqrt(np.mean((values[inside].astype(np.float64) - zero) ** 2)))
