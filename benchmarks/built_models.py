@@ -71,6 +71,7 @@ def main() -> None:
         off = np.linalg.norm(
             found.model.points.xyz[found.pairs[:, 0]] - found.target.points.xyz[found.pairs[:, 1]], axis=1
         )
+        near = np.sqrt((off[off < CLOSE] ** 2).mean()) if (off < CLOSE).any() else np.inf
         judged = geometry(model).as_dict()
         cells = [
             row["name"],
@@ -80,7 +81,7 @@ def main() -> None:
             f"{ours:.3f}",
             f"{theirs:.3f}",
             f"{ours / theirs:.3f}",
-            f"{np.sqrt((off[off < CLOSE] ** 2).mean()):.3f}",
+            f"{near:.3f}" if np.isfinite(near) else "",
             f"{100 * (off < CLOSE).mean():.1f}",
             f"{judged['ramachandran']['percent_favored']:.1f}",
             f"{judged['ramachandran']['percent_outliers']:.1f}",

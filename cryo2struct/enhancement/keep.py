@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.ndimage
+from numpy.typing import NDArray
 
 from cryo2struct.density.normalise import background
 from cryo2struct.enhancement.guard import Guard
 from cryo2struct.enhancement.matching import filtered_alike
 from cryo2struct.errors import InputError
-from cryo2struct.objects import DensityMap, FloatArray
+from cryo2struct.objects import DensityMap
 
 AROUND = 1.0  # angstrom around the mask that are the original's as well
 EDGE = 3.0  # angstrom over which the original fades out beyond that
 
 
-def keep(original: DensityMap, enhanced: DensityMap, mask: FloatArray | Guard) -> DensityMap:
+def keep(original: DensityMap, enhanced: DensityMap, mask: NDArray[Any] | Guard) -> DensityMap:
     """Blend the original, at the scale of the enhanced map, back into it.
 
     Parameters

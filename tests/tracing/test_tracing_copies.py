@@ -137,9 +137,9 @@ def test_sequence_longer_than_the_candidates(copies, monkeypatch):
     nothing = Prediction(
         density.frame, np.zeros((1, 3), int), np.eye(1, 4, dtype=np.float16), np.empty((0, 3), int), {}
     )
-    found = pipeline.Found(nothing, part, mirrored=False, resolution=3.0)
+    found = pipeline.Found(nothing, part, mirrored=False)
     monkeypatch.setattr(pipeline, "predict_and_pick", lambda *_, **__: found)
-    record = Recorder()
+    record = Recorder(counts={"resolution": 3.0})
     result = pipeline.build(density, sequences, load_settings(), record=record)
     assert 50 <= len(result.trace) <= 60
     placed = result.trace.candidate >= 0
