@@ -7,9 +7,12 @@ farther than 4 A from all atoms but protein's and 2.5 A from the carboxylates of
 mask has set to a constant.
 
     python benchmarks/guard.py INDEX.csv --method protein|bfactor|DIR
+    python benchmarks/guard.py INDEX.csv --without DIR
 
 INDEX.csv has the columns map, model and resolution. Method "protein" simulates the protein's atoms alone, as a network
 would show them that removes all else; "bfactor" sharpens the original; DIR holds enhanced maps of the same names.
+--without writes the maps less their ligands and ions; enhance these, and give the folder of the results as --method:
+that is a network that does not see ligands, with all its faults elsewhere.
 """
 
 from __future__ import annotations
@@ -24,13 +27,13 @@ import gemmi
 import numpy as np
 from scipy.spatial import cKDTree
 
-from cryo2struct.density.fourier import nearest_filtered, sharpen
+from cryo2struct.density.fourier import frequencies, nearest_filtered, sharpen, shell_frequencies
 from cryo2struct.density.normalise import background
 from cryo2struct.density.sampling import values_at
 from cryo2struct.density.simulate import simulate
 from cryo2struct.enhancement.guard import Guard, guard
 from cryo2struct.evaluation.atoms import class_of, residues_of
-from cryo2struct.io.maps import read_map
+from cryo2struct.io.maps import read_map, write_map
 from cryo2struct.objects import DensityMap, FloatArray
 
 CARBOXYLATES = {("ASP", "OD1"), ("ASP", "OD2"), ("GLU", "OE1"), ("GLU", "OE2")}
@@ -92,6 +95,24 @@ def protein_alone(structure: gemmi.Structure, original: DensityMap, resolution: 
     return DensityMap(sharpen(noisy, original.frame.voxel, -8 * resolution), original.frame)
 
 
+def without_ligands(original: DensityMap, structure: gemmi.Structure, resolution: float) -> DensityMap:
+    """The original less its ligands and ions, simulated and filtered so that the whole model fits it best."""
+    ligands = structure.clone()
+    for chain in ligands[0]:
+        for index in reversed(range(len(chain))):
+            if class_of(chain[index], {atom.name: atom for atom in chain[index]}, "") not in ("ligand", "ion"):
+                del chain[index]
+    frame = original.frame
+    model, part = (np.fft.rfftn(simulate(s, frame, resolution).values, axes=(0, 1, 2)) for s in (structure, ligands))
+    reference = np.fft.rfftn(original.values, axes=(0, 1, 2))
+    width = shell_frequencies(frame.shape, frame.voxel)[1]
+    shell = np.rint(frequencies(frame.shape, frame.voxel) / width).astype(int).ravel()
+    cross = np.bincount(shell, (model.conj() * reference).real.ravel())
+    factor = cross / np.maximum(np.bincount(shell, (np.abs(model) ** 2).ravel()), 1e-20)
+    taken = np.fft.irfftn(part * factor[shell].reshape(part.shape), s=frame.shape, axes=(0, 1, 2))
+    return DensityMap((original.values - taken).astype(np.float32), frame, original.header)
+
+
 def judge(original: DensityMap, enhanced: DensityMap, atoms: Atoms, found: Guard, verbose: bool) -> Row:
     """Compare a list with what is known."""
     ground = background(original.values)
@@ -134,30 +155,41 @@ def judge(original: DensityMap, enhanced: DensityMap, atoms: Atoms, found: Guard
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, or write maps."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("index", type=Path)
-    parser.add_argument("--method", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--method")
+    what.add_argument("--without", type=Path)
+    parser.add_argument("--only", nargs="+", default=[""], help="names that maps begin with")
     parser.add_argument("--verbose", action="store_true")
-    parser.add_argument("--only", nargs="+", default=[])
     args = parser.parse_args()
     rows = []
-    print(f"{'map':20} ligands lowered listed visible entries false invented box/1e6 seconds")
+    if args.method:
+        print(f"{'map':20} ligands lowered listed visible entries false invented box/1e6 seconds")
     with args.index.open() as handle:
-        for line in csv.DictReader(handle):
-            if args.only and not any(line["map"].startswith(name) for name in args.only):
-                continue
-            original, _ = read_map(args.index.parent / line["map"])
-            structure = gemmi.read_structure(str(args.index.parent / line["model"]))
-            structure.setup_entities()
-            enhanced = enhance(original, structure, line, args.method)
-            start = time.perf_counter()
-            found = guard(original, enhanced)
-            seconds = time.perf_counter() - start
-            row = judge(original, enhanced, atoms_of(structure), found, args.verbose)
-            row.seconds = seconds
-            rows.append(row)
-            show(line["map"], row)
+        lines = [line for line in csv.DictReader(handle) if line["map"].startswith(tuple(args.only))]
+    for line in lines:
+        original, _ = read_map(args.index.parent / line["map"])
+        structure = gemmi.read_structure(str(args.index.parent / line["model"]))
+        structure.setup_entities()
+        if args.without:
+            args.without.mkdir(exist_ok=True)
+            write_map(args.without / line["map"], without_ligands(original, structure, float(line["resolution"])))
+            continue
+        enhanced = enhance(original, structure, line, args)
+        start = time.perf_counter()
+        found = guard(original, enhanced)
+        seconds = time.perf_counter() - start
+        rows.append(judge(original, enhanced, atoms_of(structure), found, args.verbose))
+        rows[-1].seconds = seconds
+        show(line["map"], rows[-1])
+    if rows:
+        summary(rows)
+
+
+def summary(rows: list[Row]) -> None:
+    """The last lines of the table."""
     total = Row(**{name: sum(getattr(row, name) for row in rows) for name in Row.__dataclass_fields__})
     show("all", total)
     print(
@@ -167,14 +199,16 @@ def main() -> None:
     )
 
 
-def enhance(original: DensityMap, structure: gemmi.Structure, line: dict[str, str], method: str) -> DensityMap:
+def enhance(
+    original: DensityMap, structure: gemmi.Structure, line: dict[str, str], args: argparse.Namespace
+) -> DensityMap:
     """The enhanced map."""
-    if method == "protein":
+    if args.method == "protein":
         return protein_alone(structure, original, float(line["resolution"]))
-    if method == "bfactor":
+    if args.method == "bfactor":
         b_factor = -8 * float(line["resolution"])
         return DensityMap(sharpen(original.values, original.frame.voxel, b_factor), original.frame)
-    return read_map(Path(method) / line["map"])[0]
+    return read_map(Path(args.method) / line["map"])[0]
 
 
 def show(name: str, row: Row) -> None:
