@@ -48,7 +48,7 @@ def training_record(
     values = density.values
     if context is not None:
         values = without_context(density, heavy_atoms(structure), heavy_atoms(context))
-    values /= np.float32(max(float(values.std()), 1e-30))  # in place: maps are large
+    values /= np.float32(max(float(values.std()), 1e-30))
     np.clip(values, -6e4, 6e4, out=values)  # float16 ends at 65504
     packed, names = pack_structure(inside, density.frame.origin)
     return TrainingRecord(values.astype(np.float16), density.frame.voxel.astype(np.float32), packed, names)
