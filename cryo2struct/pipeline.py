@@ -200,6 +200,7 @@ def _with_second_opinion(
     record: Recorder,
 ) -> tuple[Found, Trace]:
     """What was traced, with those segments from the enhanced map that agree better with original map and sequence."""
+    record.counts["enhancement"] |= {"segments_taken": 0, "residues_taken": 0}
     aside = Recorder(record.say, record.progress, steps=record.steps, counts={"weights": []}, warnings=record.warnings)
     try:
         other, again = _trace_in(
