@@ -30,12 +30,13 @@ def modelled_sequences(structure: gemmi.Structure) -> dict[str, str]:
     """Letters of the residues of each chain that have a C-alpha; X where the type is unknown."""
     found: dict[str, str] = {}
     for chain, members in groupby(modelled_residues(structure), key=lambda member: member[0]):
-        codes = [gemmi.find_tabulated_residue(residue.name).one_letter_code.upper() for _, residue, _ in members]
-        found[chain] = found.get(chain, "") + _known(codes)
+        found[chain] = found.get(chain, "") + _letters(residue.name for _, residue, _ in members)
     return found
 
 
-def _known(codes: Iterable[str]) -> str:
+def _letters(names: Iterable[str]) -> str:
+    """One-letter codes of residues; modified ones are what they are made from, X is an unknown one."""
+    codes = (gemmi.find_tabulated_residue(name).one_letter_code.upper() for name in names)
     return "".join(code if code in AMINO_ACIDS else "X" for code in codes)
 
 
@@ -49,10 +50,7 @@ def full_sequences(structure: gemmi.Structure, sequences: Sequences | None) -> l
         if chain.name in modelled:
             entity = structure.get_entity_of(chain.get_polymer())
             names = [gemmi.Entity.first_mon(name) for name in entity.full_sequence] if entity is not None else []
-            letters = "".join(
-                letter if letter in AMINO_ACIDS else "X" for letter in gemmi.one_letter_code(names).upper()
-            )
-            chains.setdefault(letters or modelled[chain.name], []).append(chain.name)
+            chains.setdefault(_letters(names) or modelled[chain.name], []).append(chain.name)
     return [FullSequence(letters, tuple(dict.fromkeys(names))) for letters, names in chains.items()]
 
 
@@ -94,21 +92,16 @@ def alignment_text(name: str, modelled: dict[str, str], sequences: list[FullSequ
     return "".join(parts), identical / max(sum(map(len, modelled.values())), 1)
 
 
+@lru_cache(maxsize=4096)
 def _score(full: str, seen: str) -> float:
-    return _alignment(full, seen)[0]
-
-
-def _aligned(full: str, seen: str) -> tuple[str, str]:
-    return _alignment(full, seen)[1:]
+    return float(_aligner().score(full, seen))
 
 
 @lru_cache(maxsize=1024)
-def _alignment(full: str, seen: str) -> tuple[float, str, str]:
-    """Score and rows of an alignment; copies of one chain are aligned once."""
-    if full == seen:
-        return float(_aligner().score(full, seen)), full, seen
+def _aligned(full: str, seen: str) -> tuple[str, str]:
+    """Rows of an alignment; copies of one chain are aligned once."""
     found = _aligner().align(full, seen)[0]
-    return float(found.score), str(found[0]), str(found[1])
+    return str(found[0]), str(found[1])
 
 
 @cache

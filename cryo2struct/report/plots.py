@@ -73,7 +73,7 @@ def slice_plot(section: FloatArray, points: Mapping[str, FloatArray], name: str)
     edges = (-0.5, width - 0.5, -0.5, height - 0.5)
     axes.imshow(section[::step, ::step], cmap="gray_r", vmin=0, vmax=1, origin="lower", extent=edges)
     for (what, place), colour in zip(points.items(), SLICE_COLOURS, strict=False):
-        axes.scatter(place[:, 1], place[:, 0], s=5, c=colour, linewidths=0, label=what)
+        axes.scatter(place[:, 1], place[:, 0], s=14, c=colour, edgecolors="white", linewidths=0.4, label=what)
     axes.set_axis_off()
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     return _svg(figure, f"section of {name}")
