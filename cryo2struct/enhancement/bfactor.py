@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cryo2struct.density.fourier import LEAST_POWER, radial_power, weighted
+from cryo2struct.density.normalise import background
 from cryo2struct.errors import InputError
 from cryo2struct.objects import FloatArray
 
@@ -70,6 +71,11 @@ def sharpening(b_factor: float, resolution: float, s: FloatArray) -> FloatArray:
     return weight
 
 
+def masked(values: FloatArray, mask: FloatArray | None) -> FloatArray:
+    """A map without its background's level, times a mask, so that the mask itself does not show; as it is for None."""
+    return values if mask is None else (values - np.float32(background(values).level)) * mask
+
+
 def sharpen_by_slope(
     values: FloatArray, voxel: ArrayLike, resolution: float, mask: FloatArray | None = None
 ) -> tuple[FloatArray, float]:
@@ -83,5 +89,5 @@ def sharpen_by_slope(
     mask : (z, y, x) 0 to 1, or None
         The slope is that of the map inside it.
     """
-    b_factor = sharpening_b(*radial_power(values if mask is None else values * mask, voxel), resolution)
+    b_factor = sharpening_b(*radial_power(masked(values, mask), voxel), resolution)
     return weighted(values, voxel, lambda s: sharpening(b_factor, resolution, s)), b_factor

@@ -12,7 +12,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from cryo2struct.density.fourier import crossing, frequencies, fsc, radial_power, weighted
-from cryo2struct.enhancement.bfactor import FLOOR, sharpening_b
+from cryo2struct.enhancement.bfactor import FLOOR, masked, sharpening_b
 from cryo2struct.errors import InputError
 from cryo2struct.io.maps import describe_grid, same_grid
 from cryo2struct.objects import DensityMap, FloatArray, GridFrame
@@ -87,7 +87,7 @@ def agreement(halves: HalfMaps, mask: FloatArray | None = None) -> Agreement:
     InputError
         They have no more in common than noise has.
     """
-    one, two = (half.values if mask is None else half.values * mask for half in (halves.first, halves.second))
+    one, two = (masked(half.values, mask) for half in (halves.first, halves.second))
     frequency, curve = fsc(one, two, halves.first.frame.voxel)
     # The term at 0 is the mean of the box.
     found = crossing(frequency[1:], curve[1:], CRITERION)
@@ -229,8 +229,7 @@ def weighted_b(halves: HalfMaps, agreed: Agreement, resolution: float, mask: Flo
 
     See `cryo2struct.enhancement.bfactor.sharpening_b`.
     """
-    values = halves.mean.values if mask is None else halves.mean.values * mask
-    frequency, power = radial_power(values, halves.mean.frame.voxel)
+    frequency, power = radial_power(masked(halves.mean.values, mask), halves.mean.frame.voxel)
     return sharpening_b(frequency, power * figure_of_merit(agreed.fsc) ** 2, resolution)
 
 

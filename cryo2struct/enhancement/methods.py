@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct import preflight
+from cryo2struct.density.normalise import background
 from cryo2struct.enhancement import half_maps as two
 from cryo2struct.enhancement.bfactor import sharpen_by_slope
 from cryo2struct.errors import UsageError
@@ -177,10 +178,13 @@ def _by_half_maps(job: _Job) -> Made:
         mean = job.halves.mean
         values = two.apply_local(mean.values, mean.frame, local, b_factor, job.progress)
     cells = job.found.region.on(local.frame)
-    quartiles = np.percentile(local.resolution().values[cells], [25, 50, 75]).round(2).tolist()
+    # A region smaller than the cells of 3 A may lie between them.
+    resolutions = local.resolution().values[cells if cells.any() else ...]
+    quartiles = np.percentile(resolutions, [25, 50, 75]).round(2).tolist()
     job.facts.update({"b_factor": round(b_factor, 1), "local_resolution_quartiles": quartiles})
     job.record.say(f"B factor {b_factor:.1f} A^2; local resolution {quartiles[0]} to {quartiles[2]} A (quartiles)")
-    return values, f"enhanced: halfmaps, bfactor {b_factor:.0f} A^2 to {job.resolution:.2f} A", 0.0
+    label = f"enhanced: halfmaps, bfactor {b_factor:.0f} A^2 to {job.resolution:.2f} A"
+    return values, label, background(mean.values).level
 
 
 def _by_network(job: _Job) -> Made:

@@ -160,6 +160,11 @@ def test_half_maps_alone_are_enough(monkeypatch, capsys, tmp_path):
     np.testing.assert_array_equal(*made)
     with mrcfile.open(out, header_only=True) as mrc:
         assert mrc.header.label[1].decode().startswith("enhanced: halfmaps, bfactor ")
+    for path in (first, second):  # a constant on both changes nothing but the level
+        half, _ = read_map(path)
+        write_map(path, DensityMap(half.values + np.float32(0.5), half.frame))
+    run(monkeypatch, capsys, "enhance", mean, "-o", out, *options)
+    np.testing.assert_allclose(read_map(out)[0].values, made[0], atol=0.02 * made[0].std())
     noise_left, noise_before = (values[:7, :7, :7].std() for values in (made[0], read_map(mean)[0].values))
     assert noise_left < noise_before  # sharpening alone would raise it
 
