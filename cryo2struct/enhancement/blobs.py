@@ -82,7 +82,7 @@ def _summits(values: FloatArray, least: float) -> IntArray:
     padded = np.pad(values, 1, constant_values=-np.inf)
     index = np.flatnonzero(padded >= least)
     height = padded.ravel()[index]
-    steps = np.ravel_multi_index(np.indices((3, 3, 3)).reshape(3, -1), padded.shape)
+    steps = np.asarray(np.ravel_multi_index(tuple(np.indices((3, 3, 3)).reshape(3, -1)), padded.shape))
     top = np.ones(len(index), dtype=np.bool_)
     for step in steps - steps[13]:
         top &= height >= padded.ravel()[index + step]
