@@ -140,7 +140,7 @@ def guard(original: DensityMap, enhanced: DensityMap, residues: Residues | None 
         removed=listed.entries(removed, both.original, both.enhanced),
         invented=listed.entries(invented, both.enhanced, both.original),
         removed_blobs=removed.labels,
-        difference=DensityMap(difference, frame, original.header),
+        difference=DensityMap(np.asarray(difference, dtype=np.float32), frame, original.header),
         notes=notes,
     )
 
