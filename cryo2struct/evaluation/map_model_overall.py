@@ -18,8 +18,8 @@ from cryo2struct.evaluation.map_model import ALIKE, OUTSIDE, as_atoms, in_box
 from cryo2struct.evaluation.map_model_regions import Mask, molecule_mask
 from cryo2struct.objects import DensityMap, FloatArray, GridFrame
 
-FINER = 1.5  # samples of the fine grid per sample that the highest term needs
-SLAB_BYTES = 64 * 2**20
+FINER = 1.3  # samples of the fine grid per sample that the highest term needs
+SLAB_BYTES = 8 * 2**20
 
 Complex = NDArray[np.complex64]
 
@@ -62,8 +62,9 @@ def _model_map(atoms: list[gemmi.Atom], frame: GridFrame, resolution: float) -> 
     highest = np.minimum((cell / resolution).astype(int), (np.array(frame.shape) - 1) // 2)
     sizes = [scipy.fft.next_fast_len(int(np.ceil(FINER * (2 * h + 1))), real=True) for h in highest]
     values, blur = _potential(atoms, frame.origin, cell, sizes)
-    terms = _low_terms(values, highest)
+    terms = _low_rows(values, highest)
     del values
+    terms = _low_sections(terms, int(highest[0]))
     squares = [(np.r_[0 : h + 1, -h:0] / length) ** 2 for h, length in zip(highest[:2], cell[:2], strict=True)]
     squares.append((np.arange(highest[2] + 1) / cell[2]) ** 2)
     for section, along_z in zip(terms, squares[0], strict=True):
@@ -100,17 +101,22 @@ def _potential(
     return np.asarray(calculator.grid.array, dtype=np.float32).transpose(2, 1, 0), blur
 
 
-def _low_terms(values: NDArray[np.float32], highest: NDArray[np.int64]) -> Complex:
-    """Fourier terms (2 hz + 1, 2 hy + 1, hx + 1) with indices up to the highest; what is cut off takes no memory."""
-    z, y, x = highest.tolist()
+def _low_rows(values: NDArray[np.float32], highest: NDArray[np.int64]) -> Complex:
+    """Fourier terms (z, 2 hy + 1, hx + 1) along y and x with indices up to the highest; others take no memory."""
+    _, y, x = highest.tolist()
     rows = np.r_[0 : y + 1, -y:0]
     terms = np.empty((len(values), len(rows), x + 1), dtype=np.complex64)
     for part in _slabs(len(values), values[0].nbytes * 2):
         lines = scipy.fft.rfft(values[part], axis=2, workers=-1)[:, :, : x + 1]
         terms[part] = scipy.fft.fft(lines, axis=1, workers=-1)[:, rows]
-    low = np.empty((2 * z + 1, *terms.shape[1:]), dtype=np.complex64)
+    return terms
+
+
+def _low_sections(terms: Complex, highest: int) -> Complex:
+    """Fourier terms (2 hz + 1, 2 hy + 1, hx + 1) of these along z."""
+    low = np.empty((2 * highest + 1, *terms.shape[1:]), dtype=np.complex64)
     for part in _slabs(terms.shape[1], terms[:, 0].nbytes):
-        low[:, part] = scipy.fft.fft(terms[:, part], axis=0, workers=-1)[np.r_[0 : z + 1, -z:0]]
+        low[:, part] = scipy.fft.fft(terms[:, part], axis=0, workers=-1)[np.r_[0 : highest + 1, -highest:0]]
     return low
 
 
