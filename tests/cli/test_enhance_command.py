@@ -221,7 +221,7 @@ def test_the_network_in_any_frame(monkeypatch, capsys, plain, weights, tmp_path)
     assert "warning: map: the network sees little of a molecule (contrast 0." in said
     wanted = read_map(reference)[0].values
     assert 0 < wanted.std() < 0.7 * density.values.std()  # a network without training gives next to nothing
-    np.testing.assert_allclose(read_map(out)[0].values, wanted, atol=1e-3 * wanted.std())
+    np.testing.assert_allclose(read_map(out)[0].values, wanted, atol=0.02 * wanted.std())  # bfloat16
     with mrcfile.open(out, header_only=True) as mrc:
         assert re.fullmatch(r"enhanced: neural [0-9a-f]{8}; not for deposition", mrc.header.label[1].decode())
 
