@@ -2,6 +2,7 @@
 
 python benchmarks/enhancement.py scores INDEX.csv... [--methods bfactor neural] [--weights FOLDER]
 python benchmarks/enhancement.py halves FOLDER [--methods bfactor halfmaps neural] [--weights FOLDER]
+python benchmarks/enhancement.py judge MAP MODEL BETTER_MAP BETTER_MODEL [--methods bfactor neural] [--weights FOLDER]
 python benchmarks/enhancement.py speed MAP [--edge 100] [--voxel 1.0] [--methods bfactor neural] [--weights FOLDER]
 
 INDEX.csv is a list as evaluate-classifier reads it; maps with `near_model` are cut to the box of their model and 5 A
@@ -22,11 +23,15 @@ from pathlib import Path
 
 import gemmi
 import numpy as np
+from scipy.spatial import cKDTree
 
-from cryo2struct.density.fourier import frequencies, fsc, shell_frequencies
+from cryo2struct.density.fourier import crossing, frequencies, fsc, shell_frequencies
+from cryo2struct.density.sampling import values_at
 from cryo2struct.enhancement import HalfMaps, enhance
 from cryo2struct.enhancement import half_maps as two
+from cryo2struct.evaluation.ca import ca_residues, heavy_atoms
 from cryo2struct.evaluation.map_model import map_model
+from cryo2struct.evaluation.superposition import superpose
 from cryo2struct.io.maps import read_map, write_map
 from cryo2struct.io.models import read_structure
 from cryo2struct.objects import DensityMap, GridFrame
@@ -69,7 +74,8 @@ def compare_scores(indexes: list[Path], methods: list[str], settings: Settings) 
         structure = read_structure(row.model)
         for name in table:
             start = time.process_time()
-            made = density if name == "original" else enhanced(row.map, density, name, settings)
+            known = settings.model_copy(update={"map": settings.map.model_copy(update={"resolution": row.resolution})})
+            made = density if name == "original" else enhanced(row.map, density, name, known)
             seconds = time.process_time() - start
             table[name].append(scores_of(structure, near(made, structure) if row.near_model else made, row.resolution))
             numbers = " | ".join(f"{value:.3f}" for value in table[name][-1])
@@ -124,6 +130,35 @@ def compare_halves(folder: Path, methods: list[str], settings: Settings) -> None
             print(f"| {name} | {method} | {numbers} |", flush=True)
 
 
+def first_chain(structure: gemmi.Structure) -> dict[int, np.ndarray]:
+    """Number to C-alpha of the residues of the first chain."""
+    keys, points = ca_residues(structure)
+    return {key[1]: xyz for key, xyz in zip(keys, points.xyz, strict=True) if key[0] == keys[0][0]}
+
+
+def judge(paths: list[Path], methods: list[str], settings: Settings) -> None:
+    """Where the FSC with a better map of the same molecule falls to 0.5, raw and enhanced."""
+    density, better = read_map(paths[0])[0], read_map(paths[2])[0]
+    models = [read_structure(path) for path in (paths[1], paths[3])]
+    moving, fixed = (first_chain(model) for model in models)
+    common = sorted(moving.keys() & fixed.keys())
+    pairs = [np.array([chain[number] for number in common]) for chain in (fixed, moving)]
+    rotations, shifts = superpose(*pairs, np.ones((1, len(common))))
+    places = better.frame.to_xyz(np.indices(better.frame.shape).reshape(3, -1).T)
+    away = cKDTree(heavy_atoms(models[1])).query(places, distance_upper_bound=12.0)[0]
+    soft = np.clip((8.0 - away) / 4.0, 0, 1).reshape(better.frame.shape)  # 1 to 4 A from the atoms, 0 from 8 A
+    for method in ("original", *methods):
+        made = density if method == "original" else enhanced(paths[0], density, method, settings)
+        values = values_at(made, places @ rotations[0].T + shifts[0]).reshape(better.frame.shape)
+        found = crossing(
+            *fsc((values - values.mean()) * soft, (better.values - better.values.mean()) * soft, better.frame.voxel),
+            0.5,
+        )
+        print(
+            f"{paths[0].parent.name}, {method}: FSC 0.5 at {found:.2f} A, {len(common)} residues laid upon each other"
+        )
+
+
 def measure_speed(map_file: Path, edge: float, voxel: float, methods: list[str], weights: Path | None) -> None:
     """Seconds of the clock and of the CPU, Python's start included, and peak memory."""
     values = read_map(map_file)[0].values
@@ -147,7 +182,7 @@ def measure_speed(map_file: Path, edge: float, voxel: float, methods: list[str],
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["scores", "halves", "speed"])
+    parser.add_argument("what", choices=["scores", "halves", "judge", "speed"])
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--methods", nargs="+", default=["bfactor"])
     parser.add_argument("--weights", type=Path)
@@ -159,6 +194,8 @@ def main() -> None:
         compare_scores(options.paths, options.methods, settings)
     elif options.what == "halves":
         compare_halves(options.paths[0], options.methods, settings)
+    elif options.what == "judge":
+        judge(options.paths, options.methods, settings)
     else:
         measure_speed(options.paths[0], options.edge, options.voxel, options.methods, options.weights)
 
