@@ -24,6 +24,10 @@ APART = 2.5
 """A segment that comes nearer than this to what else is kept is left out, angstrom."""
 
 
+LEAST_GAIN = 1.0
+"""Of support, for a segment to be taken: one sure residue of usual density."""
+
+
 @dataclass(frozen=True)
 class Joined:
     """What was kept of two traces.
@@ -45,8 +49,8 @@ def join(first: Trace, second: Trace, support: Sequence[FloatArray], n_candidate
     """Keep of two traces, for each segment in which they differ, the one that has more support.
 
     Where both have a residue at the same place, it is that of the first. A segment is a run of residues of one chain in
-    which they differ, or one of them has nothing. A segment of the second trace that overlaps with other residues of
-    the first is not taken.
+    which they differ, or one of them has nothing. That of the second trace is taken if its support is larger by
+    `LEAST_GAIN`, and if it does not overlap with other residues that are kept.
 
     Parameters
     ----------
@@ -69,7 +73,7 @@ def join(first: Trace, second: Trace, support: Sequence[FloatArray], n_candidate
     kept = rows[:, 0] >= 0
     segments = 0
     for gain, a, b in sorted(gains, reverse=True):
-        if gain <= 0:
+        if gain < LEAST_GAIN:
             break
         others = kept.copy()
         others[a:b] = False
