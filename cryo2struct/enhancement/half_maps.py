@@ -12,6 +12,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from cryo2struct.density.fourier import crossing, frequencies, fsc, radial_power, weighted
+from cryo2struct.density.normalise import background
 from cryo2struct.enhancement.bfactor import FLOOR, masked, sharpening_b
 from cryo2struct.errors import InputError
 from cryo2struct.io.maps import describe_grid, same_grid
@@ -87,7 +88,12 @@ def agreement(halves: HalfMaps, mask: FloatArray | None = None) -> Agreement:
     InputError
         They have no more in common than noise has.
     """
-    one, two = (masked(half.values, mask) for half in (halves.first, halves.second))
+    one, two = (half.values for half in (halves.first, halves.second))
+    if mask is not None:
+        one, two = (values - values.mean(dtype=np.float64).astype(np.float32) for values in (one, two))
+        # One level for both: noise moves that of each, and a mask would show the difference.
+        level = np.float32(background((one + two) / 2).level)
+        one, two = (one - level) * mask, (two - level) * mask
     frequency, curve = fsc(one, two, halves.first.frame.voxel)
     # The term at 0 is the mean of the box.
     found = crossing(frequency[1:], curve[1:], CRITERION)

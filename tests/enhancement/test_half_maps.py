@@ -46,6 +46,20 @@ def test_resolution_is_that_of_the_simulated_noise():
     np.testing.assert_allclose(two.agreement(halves(3.5), whole).fsc[1:], agreed.fsc[1:], atol=1e-4)
 
 
+def test_levels_that_noise_moves_do_not_disagree_by_the_mask():
+    """What differs between the levels of the halves would be, times the mask, the strongest of the lowest terms."""
+    z, y, x = np.indices(SHAPE)
+    ball = (z - 20) ** 2 + (y - 24) ** 2 + (x - 22) ** 2 < 15**2
+    generator = np.random.default_rng(3)
+    molecule = clean().values * ball / clean().values.std()
+    maps = [
+        DensityMap((molecule + generator.standard_normal(SHAPE) + level).astype(np.float32), FRAME)
+        for level in (0.0, 3.0)
+    ]
+    soft = two.softened(ball, FRAME)
+    assert two.agreement(two.HalfMaps(*maps), soft).fsc[1:4].min() > 0.8
+
+
 def test_noise_of_the_mean():
     generator = np.random.default_rng(1)
     signal = clean().values
