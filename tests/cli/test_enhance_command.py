@@ -1,15 +1,14 @@
 """`cryo2struct enhance` on small files, through the function that the console script calls."""
 
 import re
-import sys
 
 import mrcfile
 import numpy as np
 import pytest
 import scipy.ndimage
 import torch
+from calling import run
 
-from cryo2struct.cli.main import main
 from cryo2struct.density import noise
 from cryo2struct.io.maps import read_map, write_map
 from cryo2struct.networks.enhancer import Enhancer, EnhancerConfig
@@ -17,18 +16,6 @@ from cryo2struct.networks.store import save_weights
 from cryo2struct.objects import DensityMap, GridFrame
 
 SHAPE = (36, 40, 32)
-
-
-def run(monkeypatch, capsys, *arguments):
-    """Exit code, standard output, standard error."""
-    monkeypatch.setattr(sys, "argv", ["cryo2struct", *map(str, arguments)])
-    code = 0
-    try:
-        main()
-    except SystemExit as stop:
-        code = stop.code or 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def blob(shape=SHAPE, seed=1):

@@ -2,14 +2,13 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from calling import run_last as run
 
-from cryo2struct.cli.main import main
 from cryo2struct.density import noise
 from cryo2struct.density.simulate import box_around, simulate
 from cryo2struct.enhancement import built_residues, guard
@@ -22,18 +21,6 @@ from cryo2struct.networks.store import save_weights
 from cryo2struct.objects import DensityMap
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "emd_6272"
-
-
-def run(monkeypatch, capsys, *arguments):
-    """Exit code, standard output, last line of standard error."""
-    monkeypatch.setattr(sys, "argv", ["cryo2struct", *map(str, arguments)])
-    code = 0
-    try:
-        main()
-    except SystemExit as stop:
-        code = stop.code or 0
-    captured = capsys.readouterr()
-    return code, captured.out, (captured.err.splitlines() or [""])[-1]
 
 
 @pytest.fixture(scope="module")
