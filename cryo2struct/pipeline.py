@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,17 +123,18 @@ def build(
     if half_maps is not None:
         settings, local = _compare(half_maps, density_map, settings, mask, record)
     read = _read_sequences(sequences, settings, record)
+    look = partial(_trace_in, sequences=sequences, mask=mask, read=read)
     method, enhanced = settings.enhancement.use, None
     if method != "none":
         enhanced = _enhance(density_map, settings, half_maps, mask, record)
     if enhanced is not None and method != "auto":
-        found, traced = _trace_in(enhanced.density, sequences, _like(settings, enhanced), mask, read, record)
+        found, traced = look(enhanced.density, _like(settings, enhanced), record)
     else:
-        found, traced = _trace_in(density_map, sequences, settings, mask, read, record)
+        found, traced = look(density_map, settings, record)
         if enhanced is not None:
-            found, traced = _with_second_opinion(
-                found, traced, density_map, enhanced, sequences, settings, mask, read, record
-            )
+            found, traced = _with_second_opinion(look, found, traced, density_map, enhanced, settings, record)
+    if enhanced is not None and method != "auto":
+        record.counts["resolution_source"] = enhanced.facts["resolution_source"]
     if half_maps is not None and given is None:
         record.counts["resolution_source"] = "FSC 0.143 of the half maps"
     for line in copies_built(traced, sequences):
@@ -151,11 +154,12 @@ def build(
 
 def _trace_in(
     density: DensityMap,
-    sequences: Sequences,
     settings: Settings,
+    record: Recorder,
+    *,
+    sequences: Sequences,
     mask: NDArray[np.bool_] | None,
     read: ReadSequences | None,
-    record: Recorder,
 ) -> tuple[Found, Trace]:
     """The candidates in a map and the sequences threaded through them."""
     found = predict_and_pick(density, settings, mask, record)
@@ -189,23 +193,19 @@ def _like(settings: Settings, enhanced: Enhanced, mirrored: bool | None = None) 
 
 
 def _with_second_opinion(
+    look: Callable[[DensityMap, Settings, Recorder], tuple[Found, Trace]],
     found: Found,
     traced: Trace,
     density: DensityMap,
     enhanced: Enhanced,
-    sequences: Sequences,
     settings: Settings,
-    mask: NDArray[np.bool_] | None,
-    read: ReadSequences | None,
     record: Recorder,
 ) -> tuple[Found, Trace]:
     """What was traced, with those segments from the enhanced map that agree better with original map and sequence."""
     record.counts["enhancement"] |= {"segments_taken": 0, "residues_taken": 0}
     aside = Recorder(record.say, record.progress, steps=record.steps, counts={"weights": []}, warnings=record.warnings)
     try:
-        other, again = _trace_in(
-            enhanced.density, sequences, _like(settings, enhanced, found.mirrored), mask, read, aside
-        )
+        other, again = look(enhanced.density, _like(settings, enhanced, found.mirrored), aside)
     except NothingToBuildError as nothing:
         record.warn(f"enhancement: nothing is built in the enhanced map ({nothing})")
         return found, traced

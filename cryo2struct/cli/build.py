@@ -13,20 +13,46 @@ if TYPE_CHECKING:
     from cryo2struct.settings import Settings
 
 
+MapFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MAP",
+        help="Density map: MRC or CCP4, also compressed; with half maps it may be left out for their mean.",
+    ),
+]
+Fasta = Annotated[
+    Path | None, typer.Argument(metavar="FASTA", help="Sequences of everything in the map.", show_default=False)
+]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Output folder; default MAP's name + _cryo2struct, here.")
+]
+Features = Annotated[
+    str | None,
+    typer.Option(metavar="none|builtin|esm2_...", help="Let candidates see the sequences; ESM-2 needs its weights."),
+]
+EsmWeights = Annotated[
+    Path | None, typer.Option(metavar="PATH|download", help="File of the ESM-2 model, .pt, or: fetch fair-esm's.")
+]
+Enhance = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|neural|bfactor|auto",
+        help="Build into the enhanced map; auto: into both, and keep what agrees better with the original.",
+    ),
+]
+Refine = Annotated[
+    str | None, typer.Option(metavar="none|backbone|full", help="Refine against the map: all atoms, or less.")
+]
+Job = Annotated[
+    Path | None,
+    typer.Option("--pipeline_control", metavar="DIR", help="RELION: folder of the job, for its signs."),
+]
+
+
 def build(
-    map_file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MAP",
-            help="Density map: MRC or CCP4, also compressed; with half maps it may be left out for their mean.",
-        ),
-    ],
-    fasta: Annotated[
-        Path | None, typer.Argument(metavar="FASTA", help="Sequences of everything in the map.", show_default=False)
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Output folder; default MAP's name + _cryo2struct, here.")
-    ] = None,
+    map_file: MapFile,
+    fasta: Fasta = None,
+    output: Output = None,
     half1: common.Half1 = None,
     half2: common.Half2 = None,
     resolution: common.Resolution = None,
@@ -42,33 +68,15 @@ def build(
     seed: common.Seed = 0,
     config: common.Config = None,
     change: common.Change = None,
-    sequence_features: Annotated[
-        str | None,
-        typer.Option(
-            metavar="none|builtin|esm2_...", help="Let candidates see the sequences; ESM-2 needs its weights."
-        ),
-    ] = None,
-    esm_weights: Annotated[
-        Path | None, typer.Option(metavar="PATH|download", help="File of the ESM-2 model, .pt, or: fetch fair-esm's.")
-    ] = None,
+    sequence_features: Features = None,
+    esm_weights: EsmWeights = None,
     maps: Annotated[bool, typer.Option("--maps", help="Leave the predictions as maps, as classify --maps.")] = False,
-    enhance: Annotated[
-        str | None,
-        typer.Option(
-            metavar="none|neural|bfactor|auto",
-            help="Build into the enhanced map; auto: into both, and keep what agrees better with the original.",
-        ),
-    ] = None,
-    refine: Annotated[
-        str | None, typer.Option(metavar="none|backbone|full", help="Refine against the map: all atoms, or less.")
-    ] = None,
+    enhance: Enhance = None,
+    refine: Refine = None,
     handover: Annotated[bool, typer.Option(help="Write handover/, what refinement programs take.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html, see the command report.")] = True,
     force: Annotated[bool, typer.Option(help="Replace an earlier run in the output folder.")] = False,
-    job: Annotated[
-        Path | None,
-        typer.Option("--pipeline_control", metavar="DIR", help="RELION: folder of the job, for its signs."),
-    ] = None,
+    job: Job = None,
 ) -> None:
     """Build a protein model into a density map."""
     given_map, fasta = map_and_fasta(map_file, fasta, half1 is not None or half2 is not None)

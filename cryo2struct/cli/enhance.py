@@ -16,25 +16,45 @@ if TYPE_CHECKING:
 
     from cryo2struct.enhancement import Guard
     from cryo2struct.objects import DensityMap
+    from cryo2struct.record import Recorder
     from cryo2struct.settings import Settings
 
 
+MapOrMean = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="MAP", help="Density map: MRC or CCP4, also compressed; the mean of the half maps when absent."
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option(
+        metavar="neural|bfactor|halfmaps",
+        help="By the network; sharpened by its Guinier slope; weighted by what half maps agree on, and sharpened.",
+    ),
+]
+Keep = Annotated[
+    str | None,
+    typer.Option(metavar="MASK|auto", help="Leave the original where a mask is above 0, or where density was removed."),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for what was removed and invented: tables and a difference map."),
+]
+Compare = Annotated[Path | None, typer.Option(metavar="MODEL", help="Print Q-scores of a model by class in both maps.")]
+Beside = Annotated[
+    list[Path] | None, typer.Option(metavar="MAP", help="With --compare: one more enhanced map, of any program.")
+]
+Weights = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Weights of the network; those of the package when absent.")
+]
+
+
 def enhance(
-    map_file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="MAP", help="Density map: MRC or CCP4, also compressed; the mean of the half maps when absent."
-        ),
-    ] = None,
+    map_file: MapOrMean = None,
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="Map to write, .mrc.")],
-    method: Annotated[
-        str,
-        typer.Option(
-            metavar="neural|bfactor|halfmaps",
-            help="By the network; sharpened by its Guinier slope; weighted by what half maps agree on, and sharpened.",
-        ),
-    ] = "neural",
+    method: Method = "neural",
     half1: common.Half1 = None,
     half2: common.Half2 = None,
     mask: common.Mask = None,
@@ -43,47 +63,25 @@ def enhance(
     voxel_size: common.VoxelSize = None,
     origin: common.Origin = "auto",
     max_voxels: common.MaxVoxels = None,
-    keep: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MASK|auto", help="Leave the original where a mask is above 0, or where density was removed."
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for what was removed and invented: tables and a difference map."),
-    ] = None,
-    compare: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="Print Q-scores of a model by class in both maps.")
-    ] = None,
-    beside: Annotated[
-        list[Path] | None, typer.Option(metavar="MAP", help="With --compare: one more enhanced map, of any program.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Weights of the network; those of the package when absent.")
-    ] = None,
+    keep: Keep = None,
+    report: Report = None,
+    compare: Compare = None,
+    beside: Beside = None,
+    weights: Weights = None,
     device: common.Device = "auto",
     threads: common.Threads = None,
     config: common.Config = None,
     change: common.Change = None,
 ) -> None:
     """Make a map clearer, as a second opinion beside the original; never for deposition."""
-    from cryo2struct.enhancement import built_residues, guard
     from cryo2struct.enhancement import enhance as run
     from cryo2struct.enhancement import keep as blend
-    from cryo2struct.errors import UsageError
     from cryo2struct.io.maps import write_map
     from cryo2struct.io.models import read_structure
-    from cryo2struct.io.outputs import check_folder, refuse_inputs
     from cryo2struct.record import Recorder
 
-    if beside and compare is None:
-        raise UsageError("--beside: is compared by a model; give --compare MODEL")
     kept_by = Path(keep) if keep not in (None, "auto") else None
-    inputs = [path for path in (map_file, half1, half2, mask, kept_by, compare, *(beside or [])) if path]
-    refuse_inputs([output], inputs)
-    if report is not None:
-        check_folder(report, force=False, inputs=inputs)
+    _check_files(output, report, [map_file, half1, half2, mask, kept_by], compare, beside or [])
     with common.Console() as console:
         settings = common.collect_settings(
             config,
@@ -104,10 +102,7 @@ def enhance(
         chosen = common.read_mask_of(mask, density, settings, record.warn)
         kept = common.read_mask_of(kept_by, density, settings, record.warn)
         enhanced = run(density, settings, method=method, half_maps=halves, mask=chosen, record=record)
-        with record.step("guard"):
-            found = guard(density, enhanced.density, built_residues(structure) if structure else None)
-        for note in found.notes:
-            record.warn(note)
+        found = _guarded(density, enhanced.density, structure, record)
         result, label = enhanced.density, enhanced.label
         if keep is not None:
             result = blend(density, result, found if kept is None else kept)
@@ -119,6 +114,32 @@ def enhance(
     if structure is not None:
         _show_classes(structure, density, {output.name: result}, beside or [], settings)
     print(output)
+
+
+def _check_files(
+    output: Path, report: Path | None, given: Sequence[Path | None], compare: Path | None, beside: list[Path]
+) -> None:
+    """Refuse what cannot be written, and maps to compare without a model to compare them by."""
+    from cryo2struct.errors import UsageError
+    from cryo2struct.io.outputs import check_folder, refuse_inputs
+
+    if beside and compare is None:
+        raise UsageError("--beside: is compared by a model; give --compare MODEL")
+    inputs = [path for path in (*given, compare, *beside) if path]
+    refuse_inputs([output], inputs)
+    if report is not None:
+        check_folder(report, force=False, inputs=inputs)
+
+
+def _guarded(original: DensityMap, enhanced: DensityMap, structure: gemmi.Structure | None, record: Recorder) -> Guard:
+    """What the guard finds; its notes become warnings."""
+    from cryo2struct.enhancement import built_residues, guard
+
+    with record.step("guard"):
+        found = guard(original, enhanced, built_residues(structure) if structure else None)
+    for note in found.notes:
+        record.warn(note)
+    return found
 
 
 def _show(found: Guard) -> None:

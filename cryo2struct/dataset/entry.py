@@ -33,7 +33,7 @@ from cryo2struct.io.maps import read_map, write_by_origin
 from cryo2struct.io.models import read_structure
 from cryo2struct.io.outputs import write_text
 from cryo2struct.io.sequences import read_sequences
-from cryo2struct.objects import DensityMap, GridFrame
+from cryo2struct.objects import DensityMap, GridFrame, Sequences
 from cryo2struct.record import Recorder
 from cryo2struct.residues import modelled_residues
 
@@ -117,12 +117,8 @@ def write_entry(
     with recorder.step("read"):
         density, warnings = read_map(entry.map)
         structure, outside = _model_in_map(entry, density.frame)
-        sequences = None
-        if entry.fasta is not None:
-            sequences, more = read_sequences(entry.fasta)
-            warnings += more
-            if not sequences.proteins:
-                raise InputError(f"{entry.fasta}: holds no protein sequence; give the sequences of the model")
+        sequences, more = _sequences(entry)
+        warnings += more
         context = None if entry.context is None else read_structure(entry.context)
     resolution = _resolution(entry, structure, limits)
     with recorder.step("CC"):
@@ -142,9 +138,7 @@ def write_entry(
             write_by_origin(folder / RAW, density.values, density.frame, "resampled")
         divisor = _write_normalised(folder / NORMALISED, entry, density)
     with recorder.step("labels"):
-        labels = label(labelled_atoms(structure), density.frame, published=options.published_labels)
-        for kind, grid in labels.grids():
-            write_by_origin(folder / f"{kind}_{NORMALISED}", grid, density.frame, f"{kind} labels")
+        counts = _write_labels(folder, structure, density.frame, options)
     result = {
         "format": FORMAT,
         "name": entry.name,
@@ -157,7 +151,7 @@ def write_entry(
         "divided_by": divisor,
         "model": {**_counts(structure), **outside},
         "scores": {"cc_mask": cc_mask, "cc_box": cc_box, "ca_above_contour": inclusion, "identity": identity},
-        "labels": labels.counts,
+        "labels": counts,
         "notes": [line.replace(f"{entry.map.parent}/", "") for line in warnings],
         "files": sorted([*(path.name for path in folder.iterdir()), RECORD]),
         "steps": recorder.steps,
@@ -193,6 +187,16 @@ def _model_in_map(entry: DatasetEntry, frame: GridFrame) -> tuple[gemmi.Structur
     return structure, {"residues_outside": left_out, "models_left_out": models - 1}
 
 
+def _sequences(entry: DatasetEntry) -> tuple[Sequences | None, list[str]]:
+    """The sequences of the entry, None where it has none, and warnings."""
+    if entry.fasta is None:
+        return None, []
+    sequences, warnings = read_sequences(entry.fasta)
+    if not sequences.proteins:
+        raise InputError(f"{entry.fasta}: holds no protein sequence; give the sequences of the model")
+    return sequences, warnings
+
+
 def _resolution(entry: DatasetEntry, structure: gemmi.Structure, limits: Limits) -> float:
     """Resolution of the list, else of the model's file, within the range."""
     resolution = entry.resolution if entry.resolution is not None else float(structure.resolution)
@@ -207,7 +211,7 @@ def _inclusion(structure: gemmi.Structure, density: DensityMap, contour: float) 
     return float((values_at(density, ca_points(structure).xyz) >= contour).mean())
 
 
-def _write_sequences(folder: Path, name: str, structure: gemmi.Structure, sequences: Any) -> float:
+def _write_sequences(folder: Path, name: str, structure: gemmi.Structure, sequences: Sequences | None) -> float:
     """Full and modelled sequences and their alignment; the share of modelled residues that agree."""
     full, modelled = full_sequences(structure, sequences), modelled_sequences(structure)
     text, identity = alignment_text(name, modelled, full)
@@ -236,6 +240,16 @@ def _write_normalised(path: Path, entry: DatasetEntry, density: DensityMap) -> f
     np.clip(values, 0, 1, out=values)
     write_by_origin(path, values, density.frame, "normalised")
     return divisor
+
+
+def _write_labels(
+    folder: Path, structure: gemmi.Structure, frame: GridFrame, options: Options
+) -> dict[str, dict[str, int]]:
+    """Write the maps of labels; the counts of their atoms."""
+    labels = label(labelled_atoms(structure), frame, published=options.published_labels)
+    for kind, grid in labels.grids():
+        write_by_origin(folder / f"{kind}_{NORMALISED}", grid, frame, f"{kind} labels")
+    return labels.counts
 
 
 def _counts(structure: gemmi.Structure) -> dict[str, int]:

@@ -53,9 +53,9 @@ def enhance(
     """Enhance a map.
 
     The result is scaled about the background's level so that its root mean square departure from it is that of the
-    original within the occupied part of the map.
+    original within the occupied part of the map; for the method neural that is so of both maps that are mixed.
 
-    The method neural shows the network the map sharpened by its Guinier slope, sharpens what it makes likewise, and
+    That method shows the network the map sharpened by its Guinier slope, sharpens what it makes likewise, and
     mixes it with 0.3 of the sharpened original; what the network hardly sees, such as noise, stays weak.
 
     Parameters
@@ -90,12 +90,13 @@ def enhance(
         half_maps.require_grid_of(density)
     job = _look(density, settings, method, half_maps, mask, record or Recorder())
     if method == "neural":
-        values, label, zero = _by_network(job)
+        values, label = _by_network(job)
     elif method == "halfmaps":
-        values, label, zero = _by_half_maps(job)
+        values, label = _by_half_maps(job)
     else:
-        values, label, zero = _by_slope(job)
-    values = (values - np.float32(zero)) * np.float32(_scale(job, values, zero)) + np.float32(job.found.level)
+        values, label = _by_slope(job)
+    values *= np.float32(_contrast(density.values, job.inside, job.found.level))
+    values += np.float32(job.found.level)
     return Enhanced(DensityMap(values, density.frame, density.header), f"{label}; not for deposition", job.facts)
 
 
@@ -107,6 +108,7 @@ class _Job:
     ----------
     density, settings, record : as given
     found : what the map says of itself
+    inside : (z, y, x) the occupied part
     soft : (z, y, x) 0 to 1, the occupied part with soft borders
     resolution : angstrom
     halves, agreed : the half maps and their correlation, where they are given
@@ -117,6 +119,7 @@ class _Job:
     settings: Settings
     record: Recorder
     found: preflight.Look
+    inside: NDArray[np.bool_]
     soft: FloatArray
     resolution: float
     halves: two.HalfMaps | None
@@ -127,8 +130,8 @@ class _Job:
         self.record.progress("enhance", done, total)
 
 
-Made = tuple[FloatArray, str, float]
-"""Values (z, y, x), what they are, and the value of the background."""
+Made = tuple[FloatArray, str]
+"""Values (z, y, x) above the background, 1 the contrast of the molecule, and what they are."""
 
 
 def _look(
@@ -148,7 +151,8 @@ def _look(
         preflight.require_density(found)
         if found.masked:
             record.warn("map: is masked: what the noise around the molecule becomes cannot be judged")
-        soft = two.softened(found.region.on(density.frame), density.frame)
+        inside = found.region.on(density.frame)
+        soft = two.softened(inside, density.frame)
     resolution, source = found.resolution, "estimated from the map" if found.estimated else "given"
     facts: dict[str, Any] = {"method": method}
     agreed = None
@@ -160,7 +164,7 @@ def _look(
             resolution, source = agreed.resolution, "FSC 0.143 of the half maps"
     facts |= {"resolution": round(resolution, 2), "resolution_source": source}
     record.say(f"resolution {resolution:.2f} A ({source})")
-    return _Job(density, settings, record, found, soft, resolution, halves, agreed, facts)
+    return _Job(density, settings, record, found, inside, soft, resolution, halves, agreed, facts)
 
 
 def _by_slope(job: _Job) -> Made:
@@ -168,7 +172,7 @@ def _by_slope(job: _Job) -> Made:
         values, b_factor = _to_slope(job, job.density.values)
     job.facts["b_factor"] = round(b_factor, 1)
     job.record.say(f"B factor {b_factor:.1f} A^2")
-    return values, f"enhanced: bfactor {b_factor:.0f} A^2 to {job.resolution:.2f} A", job.found.level
+    return _unit(values, job, job.found.level), f"enhanced: bfactor {b_factor:.0f} A^2 to {job.resolution:.2f} A"
 
 
 def _to_slope(job: _Job, values: FloatArray) -> tuple[FloatArray, float]:
@@ -194,7 +198,7 @@ def _by_half_maps(job: _Job) -> Made:
     job.facts.update({"b_factor": round(b_factor, 1), "local_resolution_quartiles": quartiles})
     job.record.say(f"B factor {b_factor:.1f} A^2; local resolution {quartiles[0]} to {quartiles[2]} A (quartiles)")
     label = f"enhanced: halfmaps, bfactor {b_factor:.0f} A^2 to {job.resolution:.2f} A"
-    return values, label, background(mean.values).level
+    return _unit(values, job, background(mean.values).level), label
 
 
 def _by_network(job: _Job) -> Made:
@@ -210,32 +214,25 @@ def _by_network(job: _Job) -> Made:
     job.facts["weights"] = {key: entry[key] for key in ("file", "sha256")}
     record.say(describe_device(device))
     enhancer = NeuralEnhancer(network, options.tile, options.overlap, options.batch, device, job.progress, record.warn)
-    inside = job.found.region.on(job.density.frame)
     with record.step("enhance"):
         given, _ = _to_slope(job, job.density.values)
         raw = enhancer.apply(replace(job.density, values=np.asarray(given, dtype=np.float32)), job.found.region)
-        contrast = _contrast(raw, inside, 0.0)
-        made, level = _to_slope(job, raw)[0] if contrast > 0 else raw, background(given).level
-        share = NETWORK_SHARE * min(contrast / LEAST_CONTRAST, 1.0)
-        made *= np.float32(share / max(_contrast(made, inside, 0.0), LEAST))
-        given -= np.float32(level)
-        made += given * np.float32((1 - NETWORK_SHARE) / max(_contrast(given, inside, 0.0), LEAST))
+        contrast = _contrast(raw, job.inside, 0.0)
+        made = _unit(_to_slope(job, raw)[0] if contrast > 0 else raw, job, 0.0)
+        made *= np.float32(NETWORK_SHARE * min(contrast / LEAST_CONTRAST, 1.0))
+        made += np.float32(1 - NETWORK_SHARE) * _unit(given, job, background(given).level)
     job.facts["contrast"] = round(contrast, 3)
     if contrast < LEAST_CONTRAST:
         record.warn(
             f"map: the network sees little of a molecule (contrast {contrast:.2f}, usual are 0.7 to 1): "
             "check the voxel size and where the map is noise alone"
         )
-    return made, f"enhanced: neural {entry['sha256'][:8]}", 0.0
+    return made, f"enhanced: neural {entry['sha256'][:8]}"
 
 
-def _scale(job: _Job, values: FloatArray, zero: float) -> float:
-    """What brings values, whose background is `zero`, to the contrast of the original."""
-    inside = job.found.region.on(job.density.frame)
-    wanted = _contrast(job.density.values, inside, job.found.level)
-    if job.facts["method"] == "neural":  # is in units of that, so that noise is not raised
-        return wanted
-    return wanted / max(_contrast(values, inside, zero), LEAST)
+def _unit(values: FloatArray, job: _Job, zero: float) -> FloatArray:
+    """Values (z, y, x) less their background `zero`, in units of their contrast."""
+    return (values - np.float32(zero)) / np.float32(max(_contrast(values, job.inside, zero), LEAST))
 
 
 def _contrast(values: FloatArray, inside: NDArray[np.bool_], zero: float) -> float:

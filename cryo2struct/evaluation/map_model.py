@@ -126,6 +126,12 @@ class _Group:
     side: IntArray
 
 
+def require_length(resolution: float) -> None:
+    """Refuse a resolution that is no length; raises UsageError."""
+    if not (np.isfinite(resolution) and resolution > 0):
+        raise UsageError(f"--resolution {resolution}: give angstrom above 0")
+
+
 def map_model(structure: gemmi.Structure, density: DensityMap, resolution: float) -> MapModel:
     """Compare a model with a map.
 
@@ -145,8 +151,7 @@ def map_model(structure: gemmi.Structure, density: DensityMap, resolution: float
     UsageError
         The resolution is no length.
     """
-    if not (np.isfinite(resolution) and resolution > 0):
-        raise UsageError(f"--resolution {resolution}: give angstrom above 0")
+    require_length(resolution)
     frame = density.frame
     atoms, groups, outside = _atoms_in(structure, frame)
     notes = (

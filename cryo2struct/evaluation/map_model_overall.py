@@ -13,8 +13,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from cryo2struct.errors import UsageError
-from cryo2struct.evaluation.map_model import ALIKE, OUTSIDE, as_atoms, in_box
+from cryo2struct.evaluation.map_model import ALIKE, OUTSIDE, as_atoms, in_box, require_length
 from cryo2struct.evaluation.map_model_regions import Mask, molecule_mask
 from cryo2struct.objects import DensityMap, FloatArray, GridFrame
 
@@ -43,8 +42,7 @@ def cc_mask_and_box(structure: gemmi.Structure, density: DensityMap, resolution:
     UsageError
         The resolution is no length.
     """
-    if not (np.isfinite(resolution) and resolution > 0):
-        raise UsageError(f"--resolution {resolution}: give angstrom above 0")
+    require_length(resolution)
     frame = density.frame
     everything = [atom for chain in structure[0] for residue in chain for atom in residue]
     near = in_box(np.array([atom.pos.tolist() for atom in everything]), frame, OUTSIDE)

@@ -50,7 +50,6 @@ def bridge_gaps(
     taken = np.zeros(len(decoder.xyz), dtype=bool)
     for state in states:
         taken[state[state >= 0]] = True
-    changed = [False] * len(paths)
     for _, number, first, last in sorted(_gaps(paths, probabilities)):
         inner = states[number][first : last + 1]
         if inner[0] < 0 or inner[-1] < 0:  # a bridge nearby left it out
@@ -62,10 +61,11 @@ def bridge_gaps(
             taken[inner[inner >= 0]] = False
             taken[found[found >= 0]] = True
             states[number][first : last + 1] = found
-            changed[number] = True
     return [
-        Path(state, decoder.opens(state), decoder.score(symbols_of(chain), state, emission)) if new else path
-        for chain, path, state, emission, new in zip(chains, paths, states, emissions, changed, strict=True)
+        path
+        if np.array_equal(state, path.state)
+        else Path(state, decoder.opens(state), decoder.score(symbols_of(chain), state, emission))
+        for chain, path, state, emission in zip(chains, paths, states, emissions, strict=True)
     ]
 
 

@@ -87,16 +87,15 @@ SHARED: Schema = {
     "checkpoint_minutes": NOT_BELOW_0,
     "log_every": _whole(1),
 }
+SIMULATED: Schema = {
+    "pack": TEXT,
+    "resolutions": RANGE,
+    "nucleic_share": SHARE,
+    "structureless_share": SHARE,
+    "workers": _whole(0),
+}
 OF_CROPS: Schema = {
-    "data": {
-        "pack": TEXT,
-        "resolutions": RANGE,
-        "real": FOLDER,
-        "real_share": SHARE,
-        "nucleic_share": SHARE,
-        "structureless_share": SHARE,
-        "workers": _whole(0),
-    },
+    "data": {**SIMULATED, "real": FOLDER, "real_share": SHARE},
     "validate": {"every": _whole(1), "crops": _whole(1), "resolutions": RESOLUTIONS},
 }
 
@@ -121,6 +120,7 @@ SCHEMAS: dict[str, Schema] = {
     "enhancer": {
         **SHARED,
         **OF_CROPS,
+        "data": SIMULATED,  # crops of experimental maps have no atoms to make a target of
         "network": {"family": FAMILY, "widths": _widths(16, 32, 32), "blocks": _whole(0)},
         "loss": _weights("squared", "smooth", "similarity"),
     },

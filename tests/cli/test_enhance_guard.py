@@ -105,11 +105,11 @@ def test_refusals(monkeypatch, capsys, files, by_slope, tmp_path):
 
 
 def test_a_build_lists_what_the_network_removed_and_keeps_what_the_original_shows(monkeypatch, capsys, files, tmp_path):
-    given = ["build", files / "map.mrc", EXAMPLE / "seq.fasta", "--resolution", 3, "--refine", "none", "--no-report"]
+    given = ["build", files / "map.mrc", EXAMPLE / "seq.fasta", "--refine", "none", "--no-report"]
     given += ["--set", "prediction.rotations=1"]
     weights = ["--set", f"enhancement.weights={files / 'weights'}"]
-    built = {}
-    for use, options in (("none", []), ("auto", weights), ("bfactor", [])):
+    known, built = ["--resolution", 3], {}
+    for use, options in (("none", known), ("auto", [*known, *weights]), ("bfactor", [])):
         code, _, said = run(monkeypatch, capsys, *given, "-o", tmp_path / use, "--enhance", use, *options)
         assert code == 0, said
         built[use] = read_structure(tmp_path / use / "model.cif")
@@ -119,6 +119,7 @@ def test_a_build_lists_what_the_network_removed_and_keeps_what_the_original_show
     assert set(counts["auto"]["enhancement"]["guard"]) == {"removed", "invented", "notes"}
     assert counts["auto"]["enhancement"]["residues_taken"] == 0
     assert counts["bfactor"]["enhancement"]["b_factor"] != 0
+    assert [counts[use]["resolution_source"] for use in built] == ["given", "given", "estimated from the map"]
     atoms = [[atom.pos.tolist() for residue in model[0][0] for atom in residue] for model in built.values()]
     assert atoms[0] == atoms[1] != atoms[2]
     assert counts["bfactor"]["residues_built"] > 60
