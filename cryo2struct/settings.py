@@ -79,8 +79,7 @@ class ResidueSettings(_Group):
 
     weights: str = Field(description="name in the manifest of weights")
     pairs: int = Field(ge=1, description="pairs of neighbours per candidate that suggest frames")
-    rounds: int = Field(ge=0, description="times that the likely frames are seen again from corrected positions")
-    kept: int = Field(ge=1, description="frames per candidate that are seen again")
+    rounds: int = Field(ge=0, description="times that the likely frame is seen again from corrected positions")
     batch: int = Field(ge=1, description="frames per pass")
     sharpening: list[float] = Field(
         min_length=1,

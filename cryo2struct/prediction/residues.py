@@ -8,24 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
 
 from cryo2struct.density.fourier import sharpen
-from cryo2struct.networks.residue import NOTHING, ResidueNetwork, residue_frames, sample_patches
+from cryo2struct.networks.residue import NOTHING, RIGHT, ResidueNetwork, residue_frames, sample_patches
 from cryo2struct.objects import Candidates, DensityMap, FloatArray, IntArray
 from cryo2struct.prediction.batches import Batches
 from cryo2struct.prediction.device import arithmetic_type
+from cryo2struct.prediction.frames import SuggestedFrames, agree_frames, suggest_frames
 from cryo2struct.settings import ResidueSettings
-
-NEIGHBOUR = (2.6, 5.2)
-"""Distances between which a candidate may be the next C-alpha (3.8 A, with errors on both sides), angstrom."""
-
-BEND = (70.0, 165.0)
-"""Angles that three consecutive C-alphas can make, with errors, degrees."""
-
-STEP = 3.8
 
 SAMPLE = 250
 """Candidates by which the sharpness of a map is judged, at most."""
@@ -43,6 +35,10 @@ class _Frames:
     def outward(self, name: str) -> Tensor:
         """Vectors of a head in the axes of the map."""
         return torch.einsum("fji,fj->fi", self.axes, self.heads[name])
+
+    def right(self) -> NDArray[np.float64]:
+        """Probability (F,) that each frame is right."""
+        return self.heads["frame"][:, RIGHT].double().cpu().numpy()
 
     def chosen(self, rows: Tensor) -> _Frames:
         heads = {name: value[rows] for name, value in self.heads.items()}
@@ -62,10 +58,10 @@ def refine_candidates(
     """Candidates with the residue network's types, secondary structure, directions, positions and backbone atoms.
 
     Each candidate is seen in both directions of every pair of neighbours that could be its next and previous C-alpha,
-    and, as a last resort, of the directions that the voxel network predicted. The most likely frames are then seen
-    again from where the network puts the C-alphas. Types are the mean over the frames, weighted by the probability
-    that the frame is right, multiplied with those of the voxel network; presence joins the log odds of both networks.
-    Candidates below the threshold are dropped.
+    and, as a last resort, of the directions that the voxel network predicted. The frame that is most likely right,
+    given those of its neighbours, is then seen again from where the network puts the C-alpha. Types are those seen
+    there, multiplied with those of the voxel network; presence joins the log odds of both networks. Candidates below
+    the threshold are dropped.
 
     Parameters
     ----------
@@ -88,16 +84,15 @@ def refine_candidates(
     network = network.to(device)
     values, position, spacing = _on_device(density, candidates, device)
     batches = _batches(settings, warn)
-    owner, after, before = suggested_frames(candidates, settings.pairs)
-    rows = torch.from_numpy(owner).to(device)
-    axes = residue_frames(*(torch.from_numpy(v.astype(np.float32)).to(device) for v in (after, before)))
-    seen = _look(network, values, rows, position[rows], axes, spacing, batches)
+    frames = suggest_frames(candidates, settings.pairs)
+    rows = torch.from_numpy(frames.owner).to(device)
+    seen = _look(network, values, rows, position[rows], _axes(frames, device), spacing, batches)
+    seen = seen.chosen(_best(frames.owner, agree_frames(frames, seen.right())))
     for number in range(settings.rounds):
         progress(number + 1, settings.rounds + 1)
-        best = seen.chosen(_likely(seen, len(candidates), settings.kept))
-        moved = best.centre + best.outward("ca") / spacing
-        axes = residue_frames(best.outward("next"), best.outward("prev"))
-        seen = _look(network, values, best.candidate, moved, axes, spacing, batches)
+        moved = seen.centre + seen.outward("ca") / spacing
+        axes = residue_frames(seen.outward("next"), seen.outward("prev"))
+        seen = _look(network, values, seen.candidate, moved, axes, spacing, batches)
     progress(settings.rounds + 1, settings.rounds + 1)
     return _joined(density, candidates, seen, spacing, settings)
 
@@ -118,10 +113,10 @@ def surest_sharpening(
     """
     if len(candidates) == 0:
         return 0.0, density
-    owner, after, before = suggested_frames(candidates, settings.pairs)
-    keep = np.isin(owner, np.linspace(0, len(candidates) - 1, SAMPLE).astype(int))
-    axes = residue_frames(*(torch.from_numpy(v[keep].astype(np.float32)).to(device) for v in (after, before)))
-    rows = torch.from_numpy(owner[keep]).to(device)
+    frames = suggest_frames(candidates, settings.pairs)
+    keep = np.isin(frames.owner, np.linspace(0, len(candidates) - 1, SAMPLE).astype(int))
+    axes = _axes(frames, device)[torch.from_numpy(keep).to(device)]
+    rows = torch.from_numpy(frames.owner[keep]).to(device)
     network = network.to(device)
     batches = _batches(settings, warn)
     best = (np.inf, 0.0, density)
@@ -131,7 +126,7 @@ def surest_sharpening(
             changed = replace(density, values=sharpen(density.values, density.frame.voxel, b_factor))
         values, centre, spacing = _on_device(changed, candidates, device)
         seen = _look(network, values, rows, centre[rows], axes, spacing, batches)
-        types = seen.chosen(_likely(seen, len(candidates), 1)).heads["aa"]
+        types = seen.chosen(_best(frames.owner[keep], seen.right())).heads["aa"]
         entropy = float(-(types * torch.log(types + 1e-6)).sum(dim=1).mean())
         best = min(best, (entropy, b_factor, changed), key=lambda found: found[0])
     return best[1], best[2]
@@ -144,37 +139,6 @@ def _on_device(density: DensityMap, candidates: Candidates, device: torch.device
     index = density.frame.to_index(candidates.xyz)[:, ::-1]
     centre = torch.from_numpy(np.ascontiguousarray(index, dtype=np.float32)).to(device)
     return values, centre, float(density.frame.voxel.mean())
-
-
-def suggested_frames(candidates: Candidates, pairs: int) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Frames to try: candidate (F,), vectors (F, 3) to what may be the next and the previous C-alpha, angstrom.
-
-    At most `pairs` pairs of neighbours per candidate, those whose distances are nearest to 3.8 A, in both directions.
-    """
-    xyz = np.asarray(candidates.xyz, dtype=np.float64)
-    owner: list[int] = []
-    ends: list[tuple[FloatArray, FloatArray]] = []
-    near = cKDTree(xyz).query_ball_point(xyz, NEIGHBOUR[1])
-    for i, around in enumerate(near):
-        vectors = xyz[sorted(around)] - xyz[i]
-        length = np.linalg.norm(vectors, axis=1)
-        vectors, length = vectors[length > NEIGHBOUR[0]], length[length > NEIGHBOUR[0]]
-        first, second = np.triu_indices(len(vectors), 1)
-        cosine = (vectors[first] * vectors[second]).sum(axis=1) / (length[first] * length[second])
-        angle = np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
-        possible = np.flatnonzero((angle > BEND[0]) & (angle < BEND[1]))
-        strain = (length[first] - STEP) ** 2 + (length[second] - STEP) ** 2
-        order = possible[np.argsort(strain[possible], kind="stable")][:pairs]
-        found = [(vectors[first[k]], vectors[second[k]]) for k in order]
-        if not found and candidates.next_vec is not None and candidates.prev_vec is not None:
-            found = [(candidates.next_vec[i], candidates.prev_vec[i])]
-        if not found or not np.isfinite(found[0]).all():
-            found = [(np.array([1.0, 0, 0]), np.array([-0.6, 0.8, 0]))]
-        for a, b in found:
-            owner += [i, i]
-            ends += [(a, b), (b, a)]
-    after, before = (np.array(side) for side in zip(*ends, strict=True))
-    return np.array(owner), after, before
 
 
 def _batches(settings: ResidueSettings, warn: Callable[[str], None]) -> Batches:
@@ -208,41 +172,32 @@ def _look(
     return _Frames(rows, centre, axes, heads)
 
 
-def _likely(seen: _Frames, candidates: int, kept: int) -> Tensor:
-    """Rows of the `kept` frames of each candidate that are most likely right."""
-    right = seen.heads["frame"][:, 0]
-    order = torch.argsort(right, descending=True, stable=True)
-    order = order[torch.argsort(seen.candidate[order], stable=True)]
-    owner = seen.candidate[order]
-    counts = torch.bincount(owner, minlength=candidates)
-    rank = torch.arange(len(order), device=owner.device) - (counts.cumsum(0) - counts)[owner]
-    return order[rank < kept]
+def _axes(frames: SuggestedFrames, device: torch.device) -> Tensor:
+    """Axes (F, 3, 3) of the frames."""
+    return residue_frames(*(torch.from_numpy(v.astype(np.float32)).to(device) for v in (frames.after, frames.before)))
+
+
+def _best(owner: IntArray, belief: FloatArray) -> Tensor:
+    """Row of the frame of the greatest belief (F,) of each owner, of equal ones the first."""
+    order = np.lexsort((-belief, owner))
+    return torch.from_numpy(order[np.unique(owner[order], return_index=True)[1]])
 
 
 def _joined(
     density: DensityMap, candidates: Candidates, seen: _Frames, spacing: float, settings: ResidueSettings
 ) -> Candidates:
-    """The candidates with what was seen; frames are weighted by the probability that they are right."""
-    right = seen.heads["frame"][:, 0]
-    total = torch.zeros(len(candidates), device=right.device).index_add_(0, seen.candidate, right)
-    weight = right / total.clamp_min(1e-12)[seen.candidate]
+    """The candidates with what was seen in one frame each."""
 
-    def mean(values: Tensor) -> NDArray[np.float64]:
-        shape = (len(candidates), values.shape[1])
-        summed = torch.zeros(shape, device=values.device).index_add_(0, seen.candidate, weight[:, None] * values)
-        return summed.double().cpu().numpy()
-
-    best = seen.chosen(_likely(seen, len(candidates), 1))
+    def array(values: Tensor) -> NDArray[np.float64]:
+        return values.double().cpu().numpy()
 
     def placed(name: str) -> FloatArray:
-        index = (best.centre + best.outward(name) / spacing).double().cpu().numpy()
-        return np.asarray(density.frame.to_xyz(index[:, ::-1]))
+        return np.asarray(density.frame.to_xyz(array(seen.centre + seen.outward(name) / spacing)[:, ::-1]))
 
-    nothing = best.heads["frame"][:, NOTHING].double().cpu().numpy()
-    log_odds = settings.presence_weight * _log_odds(1 - nothing)
+    log_odds = settings.presence_weight * _log_odds(1 - array(seen.heads["frame"][:, NOTHING]))
     log_odds += settings.voxel_presence_weight * _log_odds(np.asarray(candidates.ca_prob, dtype=np.float64))
     presence = 1 / (1 + np.exp(-(log_odds + settings.presence_offset)))
-    log_types = settings.weight * np.log(mean(seen.heads["aa"]) + 1e-6)
+    log_types = settings.weight * np.log(array(seen.heads["aa"]) + 1e-6)
     log_types += settings.voxel_weight * np.log(np.asarray(candidates.aa_prob, dtype=np.float64) + 1e-6)
     types = np.exp(log_types - log_types.max(axis=1, keepdims=True))
     refined = replace(
@@ -250,9 +205,9 @@ def _joined(
         xyz=placed("ca"),
         ca_prob=presence,
         aa_prob=types / types.sum(axis=1, keepdims=True),
-        next_vec=best.outward("next").double().cpu().numpy(),
-        prev_vec=best.outward("prev").double().cpu().numpy(),
-        ss_prob=mean(seen.heads["ss"]),
+        next_vec=array(seen.outward("next")),
+        prev_vec=array(seen.outward("prev")),
+        ss_prob=array(seen.heads["ss"]),
         n_xyz=placed("n"),
         c_xyz=placed("c"),
     )

@@ -1,6 +1,5 @@
 """Candidates refined by the residue network: which frames are tried, and what becomes of what it says."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -14,14 +13,8 @@ from cryo2struct.density.fourier import sharpen
 from cryo2struct.errors import ResourceError
 from cryo2struct.networks.residue import RESIDUE_HEADS, ResidueConfig, ResidueNetwork, residue_frames
 from cryo2struct.objects import Candidates, DensityMap, GridFrame
-from cryo2struct.prediction.residues import (
-    BEND,
-    NEIGHBOUR,
-    STEP,
-    refine_candidates,
-    suggested_frames,
-    surest_sharpening,
-)
+from cryo2struct.prediction.frames import agree_frames, suggest_frames
+from cryo2struct.prediction.residues import refine_candidates, surest_sharpening
 from cryo2struct.settings import load_settings
 
 SETTINGS = load_settings().residues
@@ -59,39 +52,6 @@ class Stub(torch.nn.Module):
         return result
 
 
-def test_frames_are_the_pairs_of_neighbours_brute_force():
-    xyz = np.random.default_rng(3).uniform(0, 14, (40, 3))
-    owner, after, before = suggested_frames(candidates_at(xyz), pairs=100)
-    expected = set()
-    for i, j, k in itertools.permutations(range(40), 3):
-        a, b = xyz[j] - xyz[i], xyz[k] - xyz[i]
-        la, lb = np.linalg.norm(a), np.linalg.norm(b)
-        angle = np.rad2deg(np.arccos(a @ b / la / lb))
-        if NEIGHBOUR[0] < la < NEIGHBOUR[1] and NEIGHBOUR[0] < lb < NEIGHBOUR[1] and BEND[0] < angle < BEND[1]:
-            expected.add((i, *np.round(a, 6), *np.round(b, 6)))
-    alone = set(range(40)) - {row[0] for row in expected}
-    found = {(i, *np.round(a, 6), *np.round(b, 6)) for i, a, b in zip(owner, after, before, strict=True)}
-    assert {row for row in found if row[0] not in alone} == expected
-    assert all((owner == i).sum() == 2 for i in alone)
-
-
-def test_the_best_pairs_are_kept_and_predicted_directions_are_the_last_resort():
-    xyz = np.concatenate([helix(6), helix(6) + 0.9])
-    owner, after, before = suggested_frames(candidates_at(xyz), pairs=2)
-    assert (np.bincount(owner) <= 4).all()
-    strain = (np.linalg.norm(after, axis=1) - STEP) ** 2 + (np.linalg.norm(before, axis=1) - STEP) ** 2
-    everything, all_after, all_before = suggested_frames(candidates_at(xyz), pairs=50)
-    all_strain = (np.linalg.norm(all_after, axis=1) - STEP) ** 2 + (np.linalg.norm(all_before, axis=1) - STEP) ** 2
-    for i in range(12):
-        assert strain[owner == i].min() == pytest.approx(all_strain[everything == i].min())
-    single = replace(
-        candidates_at(np.zeros((1, 3))), next_vec=np.array([[0, 0, 1.0]]), prev_vec=np.array([[0, 1.0, 0]])
-    )
-    _, after, before = suggested_frames(single, pairs=2)
-    np.testing.assert_array_equal(after, [[0, 0, 1], [0, 1, 0]])
-    np.testing.assert_array_equal(before, after[::-1])
-
-
 def test_heads_arrive_in_the_frame_of_the_map():
     xyz = helix(8)
     density = empty_map()
@@ -100,9 +60,12 @@ def test_heads_arrive_in_the_frame_of_the_map():
     # frames 0, 2, 4 ... of each pair are the forward ones: the stub likes them
     network = Stub(lambda number: 9.0 if number % 2 == 0 else -9.0, aa=np.eye(20, dtype=np.float32)[4] * 9, **local)
     found = refine_candidates(density, candidates_at(xyz), network, settings, device=torch.device("cpu"))
-    owner, after, before = suggested_frames(candidates_at(xyz), settings.pairs)
-    first = [int(np.flatnonzero(owner == i)[0]) for i in range(8)]
-    axes = residue_frames(torch.from_numpy(after[first]).float(), torch.from_numpy(before[first]).float()).numpy()
+    frames = suggest_frames(candidates_at(xyz), settings.pairs)
+    right = np.where(np.arange(len(frames.owner)) % 2 == 0, 1.0, 0.0)
+    belief = agree_frames(frames, right)
+    best = [max(np.flatnonzero(frames.owner == i), key=lambda f: belief[f]) for i in range(8)]
+    ends = (torch.from_numpy(v[best]).float() for v in (frames.after, frames.before))
+    axes = residue_frames(*ends).numpy()
     np.testing.assert_allclose(found.xyz, xyz + np.einsum("fji,j->fi", axes, local["ca"]), atol=1e-3)
     np.testing.assert_allclose(found.n_xyz, xyz + np.einsum("fji,j->fi", axes, local["n"]), atol=1e-3)
     expected = np.einsum("fji,j->fi", axes, np.array(local["next"]) / np.linalg.norm(local["next"]))
@@ -111,7 +74,7 @@ def test_heads_arrive_in_the_frame_of_the_map():
     np.testing.assert_allclose(found.aa_prob.sum(axis=1), 1)
 
 
-def test_types_are_weighted_by_the_frame_and_joined_with_the_voxels_own():
+def test_types_are_joined_with_the_voxels_own():
     xyz = helix(5)
     plain = candidates_at(xyz)
     settings = SETTINGS.model_copy(update={"rounds": 1, "weight": 0.0, "voxel_weight": 1.0})
