@@ -1,5 +1,6 @@
 """The command line as a user meets it: files, refusals, exit codes, interruption."""
 
+import functools
 import json
 import os
 import shutil
@@ -147,7 +148,11 @@ def test_a_full_folder_is_refused_before_anything_is_read(tmp_path):
 
 def test_interrupted(tmp_path):
     command = [sys.executable, "-m", "cryo2struct.cli.main", "build", MAP, FASTA, "--set", "prediction.overlap=62"]
-    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+    # a shell's background jobs ignore interrupts, and so would the child
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, preexec_fn=listen
+    ) as process:
         for line in process.stderr:
             if "for the network" in line:
                 break
