@@ -75,7 +75,7 @@ def draw_frames(
     """Frames as candidates with errors would give them, for residues and for maxima of the density that are none.
 
     All residues that have both neighbours and lie well inside the crop are taken. The standard deviation of the errors
-    per axis is `noise` angstrom, or uniform from 0.03 to 0.48 for each crop. `share_right` of their frames are right,
+    per axis is `noise` angstrom, or uniform from 0.05 to 0.7 for each crop. `share_right` of their frames are right,
     the others are reversed, or have a neighbour that is another near C-alpha or a random point.
     """
     random = _Random(batch)
