@@ -17,6 +17,7 @@ BEND = (70.0, 165.0)
 """Angles that three consecutive C-alphas can make, with errors, degrees."""
 
 STEP = 3.8
+"""Distance of consecutive C-alphas, angstrom."""
 
 TRUST = 0.5
 """Factor of the log odds that a frame is right: what the network sees of neighbouring residues overlaps."""
@@ -28,7 +29,10 @@ UNANSWERED = 0.15
 """Odds of a neighbour whose own frame leads elsewhere."""
 
 PASSES = 20
+"""Rounds of messages between neighbours."""
+
 DAMPING = 0.5
+"""Share of the former message in each new one, on the scale of logarithms."""
 
 
 @dataclass(frozen=True)

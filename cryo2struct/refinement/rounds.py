@@ -38,9 +38,6 @@ BOND_LIMIT, ANGLE_LIMIT = 0.02, 2.0
 WORST_BONDS, WORST_ANGLES = 0.03, 3.0
 """A refinement that leaves larger rmsds, and larger ones than before, has failed."""
 
-SMALLEST_GAIN = -0.01
-"""What the correlation with the map may fall by: a better geometry costs a little of it."""
-
 
 @dataclass(frozen=True)
 class RefinedModel:
@@ -158,7 +155,7 @@ def _correlation(target: Target, neighbours: Neighbours, xyz: FloatArray) -> flo
 def _worse(model: RefinedModel, after: Geometry) -> str | None:
     """What is wrong with a refined model, None where nothing is; `model` has the correlations and the old geometry."""
     old, new = model.correlation_before or 0.0, model.correlation_after or 0.0
-    if not new - old >= SMALLEST_GAIN:
+    if not new >= old:
         return f"the map's correlation fell from {old:.3f} to {new:.3f}"
     if after.bond_rmsd > max(WORST_BONDS, model.before.bond_rmsd):
         return f"bonds are {after.bond_rmsd:.3f} A off after it"

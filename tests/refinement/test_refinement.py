@@ -11,7 +11,7 @@ from cryo2struct.density.simulate import box_around, simulate
 from cryo2struct.errors import InputError, UsageError
 from cryo2struct.io.models import read_structure
 from cryo2struct.objects import DensityMap, GridFrame
-from cryo2struct.refinement import refine, rounds
+from cryo2struct.refinement import refine
 from cryo2struct.refinement.energy import Energy, Weights, nearest_rotamers, restraints
 from cryo2struct.refinement.flips import flip_peptides
 from cryo2struct.refinement.geometry import geometry
@@ -255,16 +255,6 @@ def test_fall_of_the_correlation_keeps_the_model(truth, density, monkeypatch):
     assert not result.refined
     assert "correlation fell from" in result.note
     np.testing.assert_array_equal(coordinates(result.structure), coordinates(truth))
-
-
-@pytest.mark.parametrize(("fall", "refined"), [(0.009, True), (0.011, False)])
-def test_a_better_geometry_may_cost_a_little_of_the_correlation(truth, density, monkeypatch, fall, refined):
-    values = iter([0.8, 0.8 - fall])
-    monkeypatch.setattr(rounds, "_move", lambda xyz, energy, weight: (xyz, 0))
-    monkeypatch.setattr(rounds, "_correlation", lambda target, neighbours, xyz: next(values))
-    result = refine(truth, density, RESOLUTION)
-    assert result.refined == refined
-    assert result.correlation_after == pytest.approx(0.8 - fall)
 
 
 def test_flipped_peptides_are_turned_back(truth, density):
