@@ -32,6 +32,7 @@ from cryo2struct.objects import Candidates, Sequences, Trace
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace, trace_reference
 from cryo2struct.tracing.chains import protein_chains, symbols_of
+from cryo2struct.tracing.readings import both_ways
 from cryo2struct.tracing.scores import emission_scores
 from cryo2struct.tracing.tracer import find_placements, make_decoder
 
@@ -40,11 +41,12 @@ def search_scores(name: str, candidates: Candidates, sequences: Sequences) -> tu
     """Score of the paths found and of the true ones under the default model."""
     settings = load_settings().tracing
     chains = protein_chains(sequences)
+    readings = both_ways(candidates, settings)
     emission = emission_scores(candidates, settings)
-    decoder = make_decoder(candidates, settings)
+    decoder = make_decoder(readings, settings)
     truth = cases.read_truth(name)
     true_states = [truth["state"][truth["chain"] == c] for c in range(len(chains))]
-    found = find_placements(candidates, chains, emission, settings)
+    found = find_placements(readings, chains, emission, settings)
     return (
         sum(decoder.score(symbols_of(p.chain), p.path.state, emission) for p in found),
         sum(decoder.score(symbols_of(c), s, emission) for c, s in zip(chains, true_states, strict=True)),

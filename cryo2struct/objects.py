@@ -134,6 +134,9 @@ class Candidates:
     nonprotein_prob : (N,) or None
     n_xyz, c_xyz : (N, 3) angstrom, NaN where unknown, or None
     attention : (N, sum of the entities' lengths) or None
+    reverse_prob : (N,) probability that the chain runs the other way through here, given that it runs one of both, or
+        None; then also what is seen here in that case:
+    reverse_xyz, reverse_aa_prob, reverse_next_vec, reverse_prev_vec : as those without "reverse", or None
     """
 
     xyz: FloatArray
@@ -146,6 +149,11 @@ class Candidates:
     n_xyz: FloatArray | None = None
     c_xyz: FloatArray | None = None
     attention: FloatArray | None = None
+    reverse_prob: FloatArray | None = None
+    reverse_xyz: FloatArray | None = None
+    reverse_aa_prob: FloatArray | None = None
+    reverse_next_vec: FloatArray | None = None
+    reverse_prev_vec: FloatArray | None = None
 
     def chosen(self, rows: NDArray[np.bool_] | IntArray) -> Candidates:
         """These rows of all arrays."""

@@ -148,6 +148,12 @@ class TracingSettings(_Group):
         description="log odds of these directions, against directions at random, from which on they speak for a link"
     )
     direction_outliers: float = Field(ge=0, le=1, description="share of those directions that say nothing")
+    min_reverse: float = Field(
+        gt=0,
+        le=1,
+        description="least probability that the chain runs the other way of candidates that are tried so too",
+    )
+    reverse_weight: float = Field(ge=0, description="weight of the log odds of both ways")
     bend_weight: float = Field(ge=0, description="weight of the distance of C-alphas two residues apart")
     break_cost: float = Field(
         ge=0, description="cost of a further piece of a chain, nats: what a piece must bring by itself"

@@ -28,7 +28,13 @@ OPTIONAL_FIELDS: Columns = {
     "n_xyz": 3,
     "c_xyz": 3,
     "attention": None,
+    "reverse_prob": 0,
+    "reverse_xyz": 3,
+    "reverse_aa_prob": len(AMINO_ACIDS),
+    "reverse_next_vec": 3,
+    "reverse_prev_vec": 3,
 }
+REVERSE_FIELDS = tuple(field for field in OPTIONAL_FIELDS if field.startswith("reverse_"))
 TRACE_COUNTS = ("entity", "copy", "position")
 TRACE_FIELDS: Columns = {
     **dict.fromkeys((*TRACE_COUNTS, "candidate"), 0),
@@ -38,8 +44,8 @@ TRACE_FIELDS: Columns = {
 TRACE_OPTIONAL: Columns = dict.fromkeys(("other_prob", "other_entity", "other_position"), 0)
 TRACE_INTEGERS = (*TRACE_COUNTS, "candidate", "other_entity", "other_position")
 MAY_BE_UNKNOWN = ("n_xyz", "c_xyz")
-DISTRIBUTIONS = ("aa_prob", "ss_prob")
-DIRECTIONS = ("next_vec", "prev_vec")
+DISTRIBUTIONS = ("aa_prob", "ss_prob", "reverse_aa_prob")
+DIRECTIONS = ("next_vec", "prev_vec", "reverse_next_vec", "reverse_prev_vec")
 PROBABILITY_SLACK = 1e-3  # rounding of float16
 SUM_SLACK = 0.02  # of 20 such values
 LONGEST_DIRECTION = 1.01
@@ -53,10 +59,13 @@ def read_candidates(path: str | os.PathLike[str]) -> Candidates:
     ------
     InputError
         An array is missing, of the wrong shape, not finite, or holds no probabilities, directions or coordinates where
-        it should.
+        it should; or there are some of the arrays for the reverse direction, but not all.
     """
     name = os.fspath(path)
     arrays = _load(name, CANDIDATE_FIELDS, OPTIONAL_FIELDS)
+    there = [field for field in REVERSE_FIELDS if field in arrays]
+    if there and len(there) < len(REVERSE_FIELDS):
+        raise InputError(f"{name}: {there[0]} is there, but not all of {', '.join(REVERSE_FIELDS)}; write it again")
     for field in DISTRIBUTIONS:
         sums = arrays[field].sum(axis=1, dtype=np.float64) if field in arrays else np.ones(0)
         if (wrong := np.flatnonzero(np.abs(sums - 1) > SUM_SLACK)).size:

@@ -37,7 +37,7 @@ DAMPING = 0.5
 
 @dataclass(frozen=True)
 class SuggestedFrames:
-    """Frames to try, of all candidates.
+    """Frames to try, of all candidates, in pairs: frames 2 k and 2 k + 1 have the same neighbours, exchanged.
 
     Attributes
     ----------

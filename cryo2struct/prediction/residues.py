@@ -40,6 +40,12 @@ class _Frames:
         """Probability (F,) that each frame is right."""
         return self.heads["frame"][:, RIGHT].double().cpu().numpy()
 
+    def halves(self) -> tuple[_Frames, _Frames]:
+        """The first and the second half of the frames."""
+        rows = torch.arange(len(self.candidate), device=self.candidate.device)
+        first, second = rows.chunk(2)
+        return self.chosen(first), self.chosen(second)
+
     def chosen(self, rows: Tensor) -> _Frames:
         heads = {name: value[rows] for name, value in self.heads.items()}
         return _Frames(self.candidate[rows], self.centre[rows], self.axes[rows], heads)
@@ -61,7 +67,7 @@ def refine_candidates(
     and, as a last resort, of the directions that the voxel network predicted. The frame that is most likely right,
     given those of its neighbours, is then seen again from where the network puts the C-alpha. Types are those seen
     there, multiplied with those of the voxel network; presence joins the log odds of both networks. Candidates below
-    the threshold are dropped.
+    the threshold are dropped. The same is seen in the reverse of that frame, in case the chain runs the other way.
 
     Parameters
     ----------
@@ -87,14 +93,16 @@ def refine_candidates(
     frames = suggest_frames(candidates, settings.pairs)
     rows = torch.from_numpy(frames.owner).to(device)
     seen = _look(network, values, rows, position[rows], _axes(frames, device), spacing, batches)
-    seen = seen.chosen(_best(frames.owner, agree_frames(frames, seen.right())))
+    best = _best(frames.owner, agree_frames(frames, seen.right()))
+    # from here on both ways: frames stand in pairs, one the reverse of the other
+    seen = seen.chosen(torch.cat([best, best ^ 1]))
     for number in range(settings.rounds):
         progress(number + 1, settings.rounds + 1)
         moved = seen.centre + seen.outward("ca") / spacing
         axes = residue_frames(seen.outward("next"), seen.outward("prev"))
         seen = _look(network, values, seen.candidate, moved, axes, spacing, batches)
     progress(settings.rounds + 1, settings.rounds + 1)
-    return _joined(density, candidates, seen, spacing, settings)
+    return _joined(density, candidates, *seen.halves(), spacing, settings)
 
 
 def surest_sharpening(
@@ -184,32 +192,48 @@ def _best(owner: IntArray, belief: FloatArray) -> Tensor:
 
 
 def _joined(
-    density: DensityMap, candidates: Candidates, seen: _Frames, spacing: float, settings: ResidueSettings
+    density: DensityMap,
+    candidates: Candidates,
+    seen: _Frames,
+    reverse: _Frames,
+    spacing: float,
+    settings: ResidueSettings,
 ) -> Candidates:
-    """The candidates with what was seen in one frame each."""
+    """The candidates with what was seen in one frame each, and in its reverse."""
 
     def array(values: Tensor) -> NDArray[np.float64]:
         return values.double().cpu().numpy()
 
-    def placed(name: str) -> FloatArray:
-        return np.asarray(density.frame.to_xyz(array(seen.centre + seen.outward(name) / spacing)[:, ::-1]))
+    def placed(frames: _Frames, name: str) -> FloatArray:
+        return np.asarray(density.frame.to_xyz(array(frames.centre + frames.outward(name) / spacing)[:, ::-1]))
+
+    def types(frames: _Frames) -> FloatArray:
+        log_types = settings.weight * np.log(array(frames.heads["aa"]) + 1e-6)
+        log_types += settings.voxel_weight * np.log(np.asarray(candidates.aa_prob, dtype=np.float64) + 1e-6)
+        found = np.exp(log_types - log_types.max(axis=1, keepdims=True))
+        return np.asarray(found / found.sum(axis=1, keepdims=True))
 
     log_odds = settings.presence_weight * _log_odds(1 - array(seen.heads["frame"][:, NOTHING]))
     log_odds += settings.voxel_presence_weight * _log_odds(np.asarray(candidates.ca_prob, dtype=np.float64))
     presence = 1 / (1 + np.exp(-(log_odds + settings.presence_offset)))
-    log_types = settings.weight * np.log(array(seen.heads["aa"]) + 1e-6)
-    log_types += settings.voxel_weight * np.log(np.asarray(candidates.aa_prob, dtype=np.float64) + 1e-6)
-    types = np.exp(log_types - log_types.max(axis=1, keepdims=True))
+    after, before = array(seen.outward("next")), array(reverse.outward("next"))
+    # both frames may have turned into the same one
+    reverse_right = np.where((after * before).sum(axis=1) < 0, reverse.right(), 0.0)
     refined = replace(
         candidates,
-        xyz=placed("ca"),
+        xyz=placed(seen, "ca"),
         ca_prob=presence,
-        aa_prob=types / types.sum(axis=1, keepdims=True),
-        next_vec=array(seen.outward("next")),
+        aa_prob=types(seen),
+        next_vec=after,
         prev_vec=array(seen.outward("prev")),
         ss_prob=array(seen.heads["ss"]),
-        n_xyz=placed("n"),
-        c_xyz=placed("c"),
+        n_xyz=placed(seen, "n"),
+        c_xyz=placed(seen, "c"),
+        reverse_prob=reverse_right / (reverse_right + np.maximum(seen.right(), 1e-6)),
+        reverse_xyz=placed(reverse, "ca"),
+        reverse_aa_prob=types(reverse),
+        reverse_next_vec=before,
+        reverse_prev_vec=array(reverse.outward("prev")),
     )
     return refined.chosen(presence >= settings.threshold)
 

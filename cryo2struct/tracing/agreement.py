@@ -50,14 +50,19 @@ class Motion:
 
 
 def agree_copies(
-    decoder: Decoder, chains: Sequence[Chain], paths: Sequence[Path], emission: NDArray[np.float64]
+    decoder: Decoder,
+    chains: Sequence[Chain],
+    paths: Sequence[Path],
+    emission: NDArray[np.float64],
+    directions: FloatArray | None = None,
 ) -> tuple[list[Path], list[NDArray[np.float64]]]:
     """Paths of all chains, those of identical chains made to agree, and the emissions (rows, N) that count for each.
 
     Parameters
     ----------
-    paths : one per chain, which share no state
+    paths : one per chain, which share no site
     emission : (rows, N), see `emission_scores`
+    directions : (N, 3) to the next residue, by which states of one site are told apart, optional
     """
     found, emissions = list(paths), [emission] * len(chains)
     groups: dict[int, list[int]] = defaultdict(list)
@@ -65,18 +70,23 @@ def agree_copies(
         groups[chain.entity].append(number)
     for group in groups.values():
         if len(group) > 1:
-            taken = np.zeros(len(decoder.xyz), dtype=bool)
+            taken = np.zeros(decoder.n_sites, dtype=bool)
             for number, path in enumerate(found):
-                taken[path.state[path.state >= 0]] |= number not in group
+                taken[decoder.entered(path.state)] |= number not in group
             mine = [found[number] for number in group]
-            agreed, merged = _agree(decoder, symbols_of(chains[group[0]]), mine, emission, taken)
+            agreed, merged = _agree(decoder, symbols_of(chains[group[0]]), mine, emission, taken, directions)
             for number, path in zip(group, agreed, strict=True):
                 found[number], emissions[number] = path, merged
     return found, emissions
 
 
 def _agree(
-    decoder: Decoder, symbols: IntArray, paths: list[Path], emission: NDArray[np.float64], taken: NDArray[np.bool_]
+    decoder: Decoder,
+    symbols: IntArray,
+    paths: list[Path],
+    emission: NDArray[np.float64],
+    taken: NDArray[np.bool_],
+    directions: FloatArray | None,
 ) -> tuple[list[Path], NDArray[np.float64]]:
     """The best of the paths given and of those that follow the images of one of them.
 
@@ -87,7 +97,8 @@ def _agree(
         motions = find_motions(decoder.xyz, paths, reference)
         if not motions:
             continue
-        images = np.array([np.arange(len(taken)), *(image_of(decoder.xyz, motion, taken) for motion in motions)])
+        moved = (_image_of_states(decoder, motion, taken, directions) for motion in motions)
+        images = np.array([np.arange(len(decoder.xyz)), *moved])
         path = paths[reference]
         merged = merged_emission(emission, symbols, path, images)
         targets = np.where(path.state >= 0, images[:, path.state], -1)
@@ -152,6 +163,25 @@ def image_of(xyz: FloatArray, motion: Motion, taken: NDArray[np.bool_]) -> NDArr
     return image
 
 
+def _image_of_states(
+    decoder: Decoder, motion: Motion, taken: NDArray[np.bool_], directions: FloatArray | None
+) -> NDArray[np.int64]:
+    """State (N,) at the image of each one's site, that which runs the same way; -1 where there is none.
+
+    The first states are those of the sites in their order.
+    """
+    image = image_of(decoder.xyz[: len(taken)], motion, taken)
+    if directions is None or len(decoder.xyz) == len(taken):
+        return image
+    turned = np.full(len(taken) + 1, -1)
+    turned[decoder.sites[len(taken) :]] = np.arange(len(taken), len(decoder.xyz))
+    either = np.stack([image[decoder.sites], turned[image[decoder.sites]]])
+    cosine = ((directions @ motion.rotation.T) * directions[either]).sum(axis=-1)
+    cosine[either < 0] = -1.0
+    best = cosine.argmax(axis=0)[None]
+    return np.where(np.take_along_axis(cosine, best, 0) > 0, np.take_along_axis(either, best, 0), -1)[0]
+
+
 def merged_emission(
     emission: NDArray[np.float64], symbols: IntArray, path: Path, images: NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -190,15 +220,15 @@ def _follow(
 ) -> list[Path]:
     """Copies decoded in turn along their targets (L,), then the copies without one; none enters another's target."""
     price = np.where(taken, np.inf, 0.0)
-    price[targets[targets >= 0]] = np.inf
+    price[decoder.entered(targets)] = np.inf
     found = []
     for number in range(copies):
         rows = emission[symbols]
         if number < len(targets):
             along = np.flatnonzero(targets[number] >= 0)
             rows[along, targets[number][along]] += BONUS
-            price[targets[number][along]] = 0.0
+            price[decoder.entered(targets[number])] = 0.0
         path = decoder.decode(np.arange(len(symbols)), rows, price=price)
-        price[path.state[path.state >= 0]] = np.inf
+        price[decoder.entered(path.state)] = np.inf
         found.append(Path(path.state, path.opens, decoder.score(symbols, path.state, emission)))
     return found

@@ -47,19 +47,19 @@ def bridge_gaps(
     """
     easier = replace(decoder, links=_with_bonus(decoder.links, bonus))
     states = [path.state.copy() for path in paths]
-    taken = np.zeros(len(decoder.xyz), dtype=bool)
+    taken = np.zeros(decoder.n_sites, dtype=bool)
     for state in states:
-        taken[state[state >= 0]] = True
+        taken[decoder.entered(state)] = True
     for _, number, first, last in sorted(_gaps(paths, probabilities)):
         inner = states[number][first : last + 1]
         if inner[0] < 0 or inner[-1] < 0:  # a bridge nearby left it out
             continue
         free = ~taken
-        free[inner[inner >= 0]] = True
+        free[decoder.entered(inner)] = True
         found = _bridge(easier, symbols_of(chains[number])[first : last + 1], inner, emissions[number], free)
         if found is not None:
-            taken[inner[inner >= 0]] = False
-            taken[found[found >= 0]] = True
+            taken[decoder.entered(inner)] = False
+            taken[decoder.entered(found)] = True
             states[number][first : last + 1] = found
     return [
         path

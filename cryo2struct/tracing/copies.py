@@ -45,7 +45,7 @@ def carried_chains(
     known = Counter(chain.entity for chain in chains)
     ring = Ring(kinds)
     chance = chance_evidence(decoder, kinds, emission, settings)
-    free = emission.copy()
+    price = np.zeros(decoder.n_sites)
     paths: dict[int, Path] = {}
     supports: dict[int, list[float]] = {chain.entity: [] for chain in kinds}
     seen = {chain.entity: np.zeros(len(chain.types), dtype=bool) for chain in kinds}
@@ -53,7 +53,7 @@ def carried_chains(
     while pending:
         for chain in pending:
             if chain.entity not in paths:
-                paths[chain.entity] = decoder.decode(symbols_of(chain), free)
+                paths[chain.entity] = decoder.decode(symbols_of(chain), emission, price=price)
         # of equal ones the first in canonical order
         best = max(pending, key=lambda chain: paths[chain.entity].score / len(chain.types))
         path, found = paths[best.entity], supports[best.entity]
@@ -66,9 +66,9 @@ def carried_chains(
         if not closed:
             found.append(support)
             seen[best.entity][trusted] = True
-            used = path.state[trusted]
-            free[:, used] = -np.inf
-            paths = {entity: other for entity, other in paths.items() if not np.isin(other.state, used).any()}
+            used = decoder.entered(path.state[trusted])
+            price[used] = np.inf
+            paths = {e: other for e, other in paths.items() if not np.isin(decoder.entered(other.state), used).any()}
             closed = len(found) == (MAX_COPIES if best.entity in unknown else known[best.entity])
         if closed:
             pending.remove(best)

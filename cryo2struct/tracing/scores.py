@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cryo2struct.errors import InputError
-from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray, Sequences
+from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray, IntArray, Sequences
 from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.chains import Chain, symbols_of
 from cryo2struct.tracing.reference import BACKGROUND, PUBLISHED_ORDER
@@ -24,6 +24,10 @@ STEP_SD = np.array([0.04, 0.65, 2.0, 2.8, 3.3])
 
 MAX_LINK_COST = 6.0
 """Links that cost more than this for their distance and for what they skip are not made, nats."""
+
+
+AGAINST = -0.3
+"""Cosine of a link and the predicted direction below which a candidate would be passed against its direction."""
 
 
 def emission_scores(candidates: Candidates, settings: TracingSettings) -> NDArray[np.float64]:
@@ -67,8 +71,11 @@ def residue_scores(
     return scores, [replace(chain, first_residue=first[chain.entity]) for chain in chains]
 
 
-def make_links(candidates: Candidates, settings: TracingSettings) -> Links:
-    """All links between candidates at plausible distances, for 1 to `skip_steps` residues."""
+def make_links(candidates: Candidates, settings: TracingSettings, site: IntArray | None = None) -> Links:
+    """All links between candidates at plausible distances, for 1 to `skip_steps` residues.
+
+    States (N,) of one site are one candidate, seen both ways: none of them is passed against its own direction.
+    """
     xyz = np.asarray(candidates.xyz, dtype=np.float64)
     steps = settings.skip_steps
     sd = np.hypot(STEP_SD, settings.link_sd)
@@ -77,7 +84,14 @@ def make_links(candidates: Candidates, settings: TracingSettings) -> Links:
     source, target = np.concatenate([pairs, pairs[:, ::-1]]).T
     vector = xyz[target] - xyz[source]
     distance = np.maximum(np.linalg.norm(vector, axis=1), 1e-6)
-    direction = _direction_scores(candidates, settings, source, target, vector / distance[:, None])
+    agreement = _agreement(candidates, source, target, vector / distance[:, None])
+    direction = sum((_direction_scores(cosine, settings) for _, cosine in agreement), start=np.zeros(len(source)))
+    if site is not None:
+        seen_both_ways = np.bincount(site)[site] > 1
+        along = np.ones(len(source), dtype=bool)
+        for end, cosine in agreement:
+            along &= (cosine >= AGAINST) | ~seen_both_ways[end]
+        source, target, distance, direction = source[along], target[along], distance[along], direction[along]
     columns = []
     for k in range(1, steps + 1):
         cost = 0.5 * ((distance - STEP_MEAN[k - 1]) / sd[k - 1]) ** 2
@@ -91,20 +105,25 @@ def make_links(candidates: Candidates, settings: TracingSettings) -> Links:
     return links_from_pairs(len(xyz), steps, *(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def _direction_scores(
-    candidates: Candidates, settings: TracingSettings, source: FloatArray, target: FloatArray, unit: FloatArray
-) -> FloatArray:
-    """Log odds of the directions predicted at both ends of the links, against those of wrong links.
+def _agreement(
+    candidates: Candidates, source: IntArray, target: IntArray, unit: FloatArray
+) -> list[tuple[IntArray, FloatArray]]:
+    """Ends of links where directions are known, and cosines of the links' unit vectors with the directions there."""
+    known = ((candidates.next_vec, source, 1.0), (candidates.prev_vec, target, -1.0))
+    return [
+        (end, sign * np.einsum("ij,ij->i", np.asarray(vectors, dtype=np.float64)[end], unit))
+        for vectors, end, sign in known
+        if vectors is not None
+    ]
+
+
+def _direction_scores(cosine: FloatArray, settings: TracingSettings) -> FloatArray:
+    """Weighted log odds of the directions predicted at one end of the links, against those of wrong links.
 
     Wrong links agree with the directions more often than chance would: they join neighbours in space.
     """
-    total = np.zeros(len(unit))
     kappa, outliers = settings.direction_kappa, settings.direction_outliers
-    for vectors, ends, sign in ((candidates.next_vec, source, 1.0), (candidates.prev_vec, target, -1.0)):
-        if vectors is not None:
-            cosine = sign * np.einsum("ij,ij->i", np.asarray(vectors, dtype=np.float64)[ends], unit)
-            # von Mises-Fisher density over the uniform one
-            ratio = kappa / np.sinh(kappa) * np.exp(kappa * cosine)
-            odds = np.log(outliers + (1 - outliers) * ratio) - settings.direction_offset
-            total += np.where(np.isfinite(odds), odds, 0.0)
-    return settings.direction_weight * total
+    # von Mises-Fisher density over the uniform one
+    ratio = kappa / np.sinh(kappa) * np.exp(kappa * cosine)
+    odds = np.log(outliers + (1 - outliers) * ratio) - settings.direction_offset
+    return settings.direction_weight * np.where(np.isfinite(odds), odds, 0.0)

@@ -17,6 +17,7 @@ from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, s
 from cryo2struct.tracing.confidence import Register, Ring, chance_evidence, trusted_runs
 from cryo2struct.tracing.copies import carried_chains
 from cryo2struct.tracing.gaps import fill_gaps
+from cryo2struct.tracing.readings import Readings, both_ways
 from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, emission_scores, make_links, residue_scores
 from hmm.sparse import Competition, Decoder, Path, decode_chains
 
@@ -71,24 +72,27 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     chains = canonical_order(protein_chains(sequences))
     if not chains:
         raise InputError("sequences: no protein in them; tracing needs at least one")
+    readings = both_ways(candidates, settings)
     if candidates.attention is not None and settings.attention_weight > 0:
-        emission, chains = residue_scores(candidates, chains, sequences, settings)
+        emission, chains = residue_scores(readings.candidates, chains, sequences, settings)
     else:
-        emission = emission_scores(candidates, settings)
+        emission = emission_scores(readings.candidates, settings)
+    emission += readings.prior
     unknown = {index for index, entity in enumerate(sequences.entities) if entity.copies is None}
-    placements = find_placements(candidates, chains, emission, settings, unknown)
+    placements = find_placements(readings, chains, emission, settings, unknown)
     most = min(sum(len(placement.chain.types) for placement in placements), len(candidates))
     if expected_right(placements, settings) < POOR_BELOW * most:
-        poor = find_placements(candidates, chains, emission, settings.model_copy(update=dict(settings.poor)), unknown)
+        poor = find_placements(readings, chains, emission, settings.model_copy(update=dict(settings.poor)), unknown)
         placements = max(placements, poor, key=lambda found: expected_right(found, settings))
-    return _build_trace(candidates, placements, settings)
+    return _build_trace(readings, placements, settings)
 
 
-def make_decoder(candidates: Candidates, settings: TracingSettings) -> Decoder:
+def make_decoder(readings: Readings, settings: TracingSettings) -> Decoder:
     """The sparse model of the candidates, and how it is searched."""
     return Decoder(
-        links=make_links(candidates, settings),
-        xyz=np.ascontiguousarray(candidates.xyz, dtype=np.float64),
+        links=make_links(readings.candidates, settings, readings.site),
+        xyz=np.ascontiguousarray(readings.candidates.xyz, dtype=np.float64),
+        site=readings.site,
         # along the line of i and i + 2 the noise of two positions counts a little less than in a link
         bend=(STEP_MEAN[1], float(np.hypot(STEP_SD[1], 0.9 * settings.link_sd)), settings.bend_weight, BEND_CAP),
         break_cost=settings.break_cost,
@@ -99,7 +103,7 @@ def make_decoder(candidates: Candidates, settings: TracingSettings) -> Decoder:
 
 
 def find_placements(
-    candidates: Candidates,
+    readings: Readings,
     chains: list[Chain],
     emission: NDArray[np.float64],
     settings: TracingSettings,
@@ -109,12 +113,12 @@ def find_placements(
 
     Of the entities in `unknown` there are as many copies as the candidates carry.
     """
-    decoder = make_decoder(candidates, settings)
+    decoder = make_decoder(readings, settings)
     if set(unknown) & {chain.entity for chain in chains}:
         chains = carried_chains(decoder, chains, unknown, emission, settings)
     competition = Competition(settings.rounds, settings.present_price, settings.history_price)
     paths = decode_chains(decoder, [symbols_of(chain) for chain in chains], emission, competition)
-    paths, emissions = agree_copies(decoder, chains, paths, emission)
+    paths, emissions = agree_copies(decoder, chains, paths, emission, readings.candidates.next_vec)
     ring, chance = Ring(chains), chance_evidence(decoder, chains, emission, settings)
 
     def registers(paths: list[Path]) -> list[Register]:
@@ -158,8 +162,9 @@ def doubt(traced: Trace, settings: TracingSettings) -> str | None:
     )
 
 
-def _build_trace(candidates: Candidates, placements: list[Placement], settings: TracingSettings) -> Trace:
+def _build_trace(readings: Readings, placements: list[Placement], settings: TracingSettings) -> Trace:
     """Rows of what is trusted, with interpolated residues, in the order of the sequences."""
+    candidates = readings.candidates
     ca_prob = np.clip(np.asarray(candidates.ca_prob, dtype=np.float64), 0, 1)
     if candidates.nonprotein_prob is not None:
         ca_prob = ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1))
@@ -179,7 +184,7 @@ def _build_trace(candidates: Candidates, placements: list[Placement], settings: 
     if not blocks:
         raise NothingToBuildError(
             f"trace: none of the {sum(len(p.chain.types) for p in placements)} residues could be placed on "
-            f"{len(candidates)} candidates; check that map and sequences belong together"
+            f"{readings.site.max() + 1} candidates; check that map and sequences belong together"
         )
     blocks.sort(key=lambda block: (block[0].chain.entity, block[0].chain.copy, block[1].position[0]))
     lengths = [len(rows.position) for _, rows in blocks]
@@ -198,7 +203,7 @@ def _build_trace(candidates: Candidates, placements: list[Placement], settings: 
         entity=np.repeat([placement.chain.entity for placement, _ in blocks], lengths),
         copy=np.repeat([placement.chain.copy for placement, _ in blocks], lengths),
         position=np.concatenate([rows.position for _, rows in blocks]),
-        candidate=candidate,
+        candidate=np.where(candidate >= 0, readings.site[candidate], -1),
         xyz=np.concatenate([rows.xyz for _, rows in blocks]),
         confidence=place * in_register,
         place_prob=place,

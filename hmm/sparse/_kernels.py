@@ -79,13 +79,15 @@ def _prune(scores: Array, gain: Array, touched: Array, rest_score: float, break_
 
 
 @njit
-def _holds(bits: Array, s: int, parent: Array, state: Array, node: int) -> bool:
-    """Whether hypothesis `node` has entered state s; `bits` has a bit for every n-th state, so a hit is looked up."""
+def _holds(bits: Array, s: int, parent: Array, state: Array, node: int, site: Array) -> bool:
+    """Whether hypothesis `node` has entered site s; `bits` has a bit for every n-th site, so a hit is looked up."""
     bit = s & (64 * len(bits) - 1)
     if not bits[bit >> 6] & (np.uint64(1) << np.uint64(bit & 63)):
         return False
+    if 64 * len(bits) >= len(site):
+        return True
     while node >= 0:
-        if state[node] == s:
+        if site[state[node]] == s:
             return True
         origin = parent[node]
         node = origin if origin >= 0 else -2 - origin
@@ -111,7 +113,7 @@ def _start_pieces(
     Returns how many states were touched.
     """
     emission, price = shown
-    xyz, by_x, sorted_x, starts = places
+    xyz, by_x, sorted_x, starts, site = places
     rest_score, rest_id, rest_state, rest_symbol, rest_visited = rest
     state, _, _, parent, _ = hypotheses
     from_states, begin, end, limit = starts, 0, len(starts), 0.0
@@ -124,13 +126,13 @@ def _start_pieces(
     n_touched = 0
     for n in range(begin, end):
         s = from_states[n]
-        score = emission[s] - price[s]
+        score = emission[s] - price[site[s]]
         if score <= -gain[s]:
             continue
         if rest_id >= 0:
             if not _within(xyz, rest_state, s, limit):
                 continue
-            if once and _holds(rest_visited, s, parent, state, rest_id):
+            if once and _holds(rest_visited, site[s], parent, state, rest_id, site):
                 continue
         scores[s, 0] = rest_score + score
         parents[s, 0] = -2 - rest_id
@@ -145,6 +147,7 @@ def _extend(
     shown: tuple,
     links: tuple,
     xyz: Array,
+    site: Array,
     bend: Array,
     row: tuple,
     hypotheses: tuple,
@@ -161,13 +164,13 @@ def _extend(
     state, total, _, parent, before = hypotheses
     for h in range(first, last):
         source, mine, grand = state[h], visited[h - first], before[h]
-        back = state[parent[h]] if parent[h] >= 0 else -1
+        back = site[state[parent[h]]] if parent[h] >= 0 else -1
         for link in range(start[source, k - 1], start[source, k]):
             s = target[link]
-            score = total[h] + link_score[link] + (emission[s] - price[s])
+            score = total[h] + link_score[link] + (emission[s] - price[site[s]])
             if score <= scores[s, -1]:
                 continue
-            if _holds(mine, s, parent, state, h) if once else back == s:
+            if _holds(mine, site[s], parent, state, h, site) if once else back == site[s]:
                 continue
             if k == 1 and grand >= 0:
                 score += bend_score(xyz, grand, s, bend)
@@ -202,6 +205,7 @@ def _store(
     first: Array,
     visited: Array,
     fresh: Array,
+    site: Array,
     once: bool,
 ) -> int:
     """Append the hypotheses of symbol i from the cutoff up that there is room for; returns how many there are now."""
@@ -222,7 +226,7 @@ def _store(
                     bits[:] = visited[symbol[origin] % n_rows, origin - first[symbol[origin]]]
                 else:
                     bits[:] = fresh
-                bits[(s & mask) >> 6] |= np.uint64(1) << np.uint64(s & 63)
+                bits[(site[s] & mask) >> 6] |= np.uint64(1) << np.uint64(site[s] & 63)
             count += 1
         scores[s] = -np.inf
     return count
@@ -258,7 +262,7 @@ def _grown(hypotheses: tuple, size: int) -> tuple:
 
 @njit
 def _n_words(n_states: int, length: int) -> int:
-    """Words of 64 bits, a power of 2, with a bit for every n-th state: few of a path's states share one."""
+    """Words of 64 bits, a power of 2, with a bit for every n-th site: few of a path's sites share one."""
     words = 1
     while 64 * words < min(n_states, 16 * length):
         words *= 2
@@ -296,16 +300,16 @@ def best_path(
     ----------
     symbols : (L,) int
     emission : (symbols, N) score of a state showing a symbol; -inf where the state must not be used
-    price : (N,) taken off the emissions; inf where the state must not be used
+    price : (sites,) taken off the emissions; inf where the site must not be used
     links : start, target, score of `hmm.sparse.links.Links`
     gain : (N,) see `gains`
-    places : positions (N, 3), the states sorted by x, their x, and the states where a path may start
+    places : positions (N, 3), the states sorted by x, their x, the states where a path may start, and their sites (N,)
     bend : (4,) see `bend_score`
     breaks : cost of leaving a piece and starting another one, and (2,) the reach: a piece may start within
         reach[0] + reach[1] * (symbols since the end of the one before)
     beam : hypotheses per symbol and state
     width : hypotheses per symbol, about
-    once : whether a path enters a state at most once; otherwise it only does not turn back at once
+    once : whether a path enters a site at most once; otherwise it only does not turn back at once
     """
     length, n_states, steps = len(symbols), emission.shape[1], links[0].shape[1] - 1
     break_cost, reach = breaks
@@ -323,11 +327,13 @@ def best_path(
         n = _start_pieces(i, shown, gain, places, reach, rest, every, once, scores, parents, touched)
         for k in range(1, min(steps, i) + 1):
             row = (first[i - k], first[i - k + 1], visited[(i - k) % (steps + 1)])
-            n = _extend(k, shown, links, places[0], bend, row, every, once, scores, parents, touched, n)
+            n = _extend(k, shown, links, places[0], places[4], bend, row, every, once, scores, parents, touched, n)
         reached = _in_order(touched[:n], scores)
         cutoff = _prune(scores, gain, reached, rest[0], break_cost, width)
         every = _grown(every, first[i] + min(capacity, n * beam))
-        first[i + 1] = _store(i, first[i], (reached, scores, parents), cutoff, every, first, visited, rest[4], once)
+        first[i + 1] = _store(
+            i, first[i], (reached, scores, parents), cutoff, every, first, visited, rest[4], places[4], once
+        )
         state, total = every[:2]
         best, best_id = _best_of(total, first[i], first[i + 1], best, best_id)
         if best_id >= first[i] and best - break_cost > rest[0]:

@@ -39,9 +39,9 @@ class Decoder:
 
     The score of a path is the sum of its emissions, of its links, of a term for the distance between states two
     symbols apart, and `-break_cost` for each piece after the first. A path starts and ends anywhere; symbols outside
-    its pieces cost nothing. Up to `beam` hypotheses are kept per symbol and state, each of which never enters a state
+    its pieces cost nothing. Up to `beam` hypotheses are kept per symbol and state, each of which never enters a site
     twice; a hypothesis that is worse than the best path so far minus the break cost is dropped, which is exact but
-    for the visited states and the reach.
+    for the visited sites and the reach.
 
     Attributes
     ----------
@@ -57,6 +57,8 @@ class Decoder:
         Hypotheses per symbol and state.
     width : int
         Hypotheses per symbol; as many as there are states if that is more, since a path may start at any.
+    site : (N,) int, optional
+        States of one site exclude each other; without it each state is a site of its own.
     """
 
     links: Links
@@ -66,6 +68,21 @@ class Decoder:
     reach: tuple[float, float]
     beam: int = 1
     width: int = 4000
+    site: NDArray[np.integer[Any]] | None = None
+
+    @cached_property
+    def sites(self) -> NDArray[np.int64]:
+        """Site (N,) of each state."""
+        return np.arange(len(self.xyz)) if self.site is None else np.asarray(self.site, dtype=np.int64)
+
+    @cached_property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return int(self.sites.max(initial=-1)) + 1
+
+    def entered(self, state: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Sites of a path's states (L,), without the symbols that have none (-1)."""
+        return self.sites[state[state >= 0]]
 
     def decode(
         self,
@@ -77,8 +94,8 @@ class Decoder:
     ) -> Path:
         """Path of the best score found for symbols (L,) with emissions (symbols, N).
 
-        An emission of -inf closes a state, and so does a price (N,) of inf; prices are taken off the emissions.
-        Without `once`, a path may come back to a state after two or more others: a relaxed problem, for
+        An emission of -inf closes a state, a price (sites,) of inf a site; prices are taken off the emissions.
+        Without `once`, a path may come back to a site after two or more others: a relaxed problem, for
         which two hypotheses per symbol and state are enough. With `near`, a path starts at one of these states or
         where a link leads from them, which saves looking at all others.
         """
@@ -86,10 +103,10 @@ class Decoder:
         state, opens, score = best_path(
             np.ascontiguousarray(symbols, dtype=np.int64),
             emission,
-            np.zeros(len(self.xyz)) if price is None else price,
+            np.zeros(self.n_sites) if price is None else price,
             links,
             self._gain,
-            (xyz, *self._by_x, np.arange(len(xyz)) if near is None else self._around(near)),
+            (xyz, *self._by_x, np.arange(len(xyz)) if near is None else self._around(near), self.sites),
             bend,
             (break_cost, np.array(self.reach, dtype=np.float64)),
             self.beam if once else min(self.beam, 2),

@@ -111,6 +111,35 @@ def brute_score(decoder, symbols, path, emission):
     return best
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 3), st.integers(1, 4))
+def test_states_of_one_site_exclude_each_other(seed, n_sites, length):
+    """Two states per site, against brute force."""
+    decoder, emission, rng = random_decoder(seed, 2 * n_sites, break_cost=1e6)
+    site = rng.permutation(np.repeat(np.arange(n_sites), 2))
+    symbols = rng.integers(0, 3, length)
+    path = replace(decoder, site=site).decode(symbols, emission)
+    allowed = [
+        p for p in all_paths(2 * n_sites, length) if len(set(site[p[p >= 0]].tolist())) == np.count_nonzero(p >= 0)
+    ]
+    best = max(0.0, max(slow_score(decoder, symbols, p, emission)[0] for p in allowed))
+    assert path.score == pytest.approx(best)
+    dear = np.zeros(n_sites)
+    dear[site[0]] = np.inf
+    closed = replace(decoder, site=site).decode(symbols, emission, price=dear)
+    assert site[0] not in site[closed.state[closed.state >= 0]]
+
+
+def test_sites_that_share_a_bit_are_told_apart():
+    """A short path has fewer bits than there are states: 0, 64 and 128 have the same one."""
+    source = np.array([0, 64])
+    links = links_from_pairs(200, 1, source, source + 64, np.ones(2, int), np.zeros(2))
+    decoder = Decoder(links, np.zeros((200, 3)), (6.0, 1.0, 0.0, 1.0), 100.0, (40.0, 0.0))
+    emission = np.full((3, 200), -9.0)
+    emission[[0, 1, 2], [0, 64, 128]] = 2.0
+    assert decoder.decode(np.arange(3), emission).state.tolist() == [0, 64, 128]
+
+
 def test_breaks_are_found():
     n_states = 6
     source = np.array([0, 1, 3, 4])

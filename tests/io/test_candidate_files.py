@@ -21,6 +21,8 @@ def some_candidates(n=7, every=True):
         arrays |= {"ss_prob": rng.dirichlet(np.ones(3), n), "nonprotein_prob": rng.random(n)}
         arrays["attention"] = rng.normal(size=(n, 31)).astype(np.float16)
         arrays["n_xyz"][2] = np.nan
+        reverse = ("xyz", "aa_prob", "next_vec", "prev_vec")
+        arrays |= {"reverse_prob": rng.random(n)} | {f"reverse_{field}": arrays[field].copy() for field in reverse}
     return arrays
 
 
@@ -86,6 +88,8 @@ def test_files_of_other_programs(tmp_path):
         ({"prev_vec": np.full((7, 3), 1e300)}, "prev_vec has a vector of length"),
         ({"xyz": np.full((7, 3), -1e300)}, "xyz reaches 1e+300; coordinates in A are needed"),
         ({"c_xyz": np.full((7, 3), [1, np.nan, 1e7])}, "c_xyz reaches 1e+07"),
+        ({"reverse_xyz": None}, "reverse_prob is there, but not all of reverse_prob, reverse_xyz"),
+        ({"reverse_aa_prob": np.full((7, 20), 0.04)}, "reverse_aa_prob sums to 0.8 in row 0"),
         ({"ca_prob": np.array(["a"] * 7)}, "type <U1"),
         ({"ca_prob": np.array([object()] * 7)}, "no .npz of plain arrays"),
     ],

@@ -74,6 +74,28 @@ def test_heads_arrive_in_the_frame_of_the_map():
     np.testing.assert_allclose(found.aa_prob.sum(axis=1), 1)
 
 
+def test_each_candidate_is_seen_the_other_way_as_well():
+    """A network that says the same of every frame: what it says is turned round with the frame."""
+    xyz = helix(8)
+    local = {"ca": [0.3, -0.2, 0.1], "next": [0.9, -0.4, 0.1], "prev": [-0.9, -0.4, -0.1]}
+    settings = SETTINGS.model_copy(update={"rounds": 0})
+    likelihood = [3.0, 1.0]  # of the forward and the backward frames, logits of being right against three other kinds
+    network = Stub(lambda number: likelihood[number % 2], **local)
+    found = refine_candidates(empty_map(), candidates_at(xyz), network, settings, device=torch.device("cpu"))
+    ends = (torch.from_numpy(v).float() for v in (found.next_vec, found.prev_vec))
+    assert ((found.next_vec * found.reverse_next_vec).sum(axis=1) < 0).all()
+    for vector, own in ((found.reverse_next_vec, found.next_vec), (found.reverse_prev_vec, found.prev_vec)):
+        np.testing.assert_allclose(np.linalg.norm(vector, axis=1), np.linalg.norm(own, axis=1), atol=1e-5)
+    # both from the same point, turned about the second axis of the frame
+    axes = residue_frames(*ends).numpy()
+    moved = np.einsum("fij,fj->fi", axes, found.xyz - xyz)
+    turned = np.einsum("fij,fj->fi", axes, found.reverse_xyz - xyz)
+    np.testing.assert_allclose(np.abs(turned[:, 1]), np.abs(moved[:, 1]), atol=1e-3)
+    right = np.exp(likelihood) / (np.exp(likelihood) + 3)
+    forward = right[0] / right.sum()
+    np.testing.assert_allclose(np.minimum(found.reverse_prob, 1 - found.reverse_prob), 1 - forward, atol=1e-3)
+
+
 def test_types_are_joined_with_the_voxels_own():
     xyz = helix(5)
     plain = candidates_at(xyz)

@@ -8,6 +8,7 @@ from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing.agreement import agree_copies, find_motions, image_of, merged_emission
 from cryo2struct.tracing.chains import protein_chains, symbols_of
+from cryo2struct.tracing.readings import both_ways
 from cryo2struct.tracing.scores import emission_scores
 from cryo2struct.tracing.tracer import make_decoder
 from hmm.sparse import Path
@@ -34,7 +35,7 @@ def two_copies():
     sequences = Sequences((Entity("a", "".join(AMINO_ACIDS[t] for t in types), 2, "protein"),))
     settings = load_settings().tracing
     chains = protein_chains(sequences)
-    return make_decoder(candidates, settings), chains, emission_scores(candidates, settings)
+    return make_decoder(both_ways(candidates, settings), settings), chains, emission_scores(candidates, settings)
 
 
 def path_of(decoder, chain, state, emission):

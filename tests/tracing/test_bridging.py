@@ -12,6 +12,7 @@ from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace
 from cryo2struct.tracing.bridging import bridge_gaps
 from cryo2struct.tracing.chains import protein_chains, symbols_of
+from cryo2struct.tracing.readings import both_ways
 from cryo2struct.tracing.scores import emission_scores
 from cryo2struct.tracing.tracer import make_decoder
 from hmm.sparse import Path
@@ -67,7 +68,7 @@ def test_a_way_that_lacks_a_candidate_still_has_the_right_number_of_residues(mis
 @given(st.integers(0, 1000), st.lists(st.integers(1, LENGTH - 2), max_size=40), st.data())
 def test_bridges_keep_states_apart_and_what_is_sure_elsewhere(seed, left_out, data):
     candidates, sequences = chain_of(seed)
-    decoder, chains = make_decoder(candidates, TRACING), protein_chains(sequences)
+    decoder, chains = make_decoder(both_ways(candidates, TRACING), TRACING), protein_chains(sequences)
     emission = emission_scores(candidates, TRACING)
     state = np.arange(LENGTH)
     state[left_out] = -1
