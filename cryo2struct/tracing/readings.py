@@ -28,11 +28,16 @@ class Readings:
     prior: NDArray[np.float64]
 
 
+def one_way(candidates: Candidates) -> Readings:
+    """Candidates as the network thinks that the chain runs."""
+    return Readings(candidates, np.arange(len(candidates)), np.zeros(len(candidates)))
+
+
 def both_ways(candidates: Candidates, settings: TracingSettings) -> Readings:
     """Candidates with a second state where the reverse direction is likely enough."""
-    rows = np.arange(len(candidates))
     if candidates.reverse_prob is None:
-        return Readings(candidates, rows, np.zeros(len(rows)))
+        return one_way(candidates)
+    rows = np.arange(len(candidates))
     reverse = np.asarray(candidates.reverse_prob, dtype=np.float64)
     turned = np.flatnonzero(reverse >= settings.min_reverse)
     other = replace(

@@ -17,7 +17,7 @@ from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, s
 from cryo2struct.tracing.confidence import Register, Ring, chance_evidence, trusted_runs
 from cryo2struct.tracing.copies import carried_chains
 from cryo2struct.tracing.gaps import fill_gaps
-from cryo2struct.tracing.readings import Readings, both_ways
+from cryo2struct.tracing.readings import Readings, both_ways, one_way
 from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, emission_scores, make_links, residue_scores
 from hmm.sparse import Competition, Decoder, Path, decode_chains
 
@@ -25,7 +25,8 @@ REACH = (5.0, 3.8)
 """A piece starts within 3.8 angstrom per residue, and 5 more, of the end of the piece before."""
 
 POOR_BELOW = 0.6
-"""Share of the residues expected right below which the weights for poor candidates are tried as well."""
+"""Share of the residues expected right below which the weights for poor candidates, and candidates seen one way alone,
+are tried as well."""
 
 BEND_CAP = 8.0
 """Largest z^2 / 2 of the distance of C-alphas two residues apart."""
@@ -72,19 +73,33 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     chains = canonical_order(protein_chains(sequences))
     if not chains:
         raise InputError("sequences: no protein in them; tracing needs at least one")
-    readings = both_ways(candidates, settings)
-    if candidates.attention is not None and settings.attention_weight > 0:
+    unknown = {index for index, entity in enumerate(sequences.entities) if entity.copies is None}
+
+    def tried(readings: Readings, settings: TracingSettings) -> tuple[Readings, list[Placement]]:
+        emission, placed = _emission(readings, chains, sequences, settings)
+        return readings, find_placements(readings, placed, emission, settings, unknown)
+
+    poor = settings.model_copy(update=dict(settings.poor))
+    both = both_ways(candidates, settings)
+    found = [tried(both, settings)]
+    most = min(sum(len(placement.chain.types) for placement in found[0][1]), len(candidates))
+    if expected_right(found[0][1], settings) < POOR_BELOW * most:
+        found += [tried(both, poor)]
+        if len(both.site) > len(candidates):
+            one = one_way(candidates)
+            found += [tried(one, settings), tried(one, poor)]
+    return _build_trace(*max(found, key=lambda each: expected_right(each[1], settings)), settings)
+
+
+def _emission(
+    readings: Readings, chains: list[Chain], sequences: Sequences, settings: TracingSettings
+) -> tuple[NDArray[np.float64], list[Chain]]:
+    """Emissions of the readings, and the chains whose symbols refer to them."""
+    if readings.candidates.attention is not None and settings.attention_weight > 0:
         emission, chains = residue_scores(readings.candidates, chains, sequences, settings)
     else:
         emission = emission_scores(readings.candidates, settings)
-    emission += readings.prior
-    unknown = {index for index, entity in enumerate(sequences.entities) if entity.copies is None}
-    placements = find_placements(readings, chains, emission, settings, unknown)
-    most = min(sum(len(placement.chain.types) for placement in placements), len(candidates))
-    if expected_right(placements, settings) < POOR_BELOW * most:
-        poor = find_placements(readings, chains, emission, settings.model_copy(update=dict(settings.poor)), unknown)
-        placements = max(placements, poor, key=lambda found: expected_right(found, settings))
-    return _build_trace(readings, placements, settings)
+    return emission + readings.prior, chains
 
 
 def make_decoder(readings: Readings, settings: TracingSettings) -> Decoder:

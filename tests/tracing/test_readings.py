@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from cryo2struct.settings import load_settings
-from cryo2struct.tracing import trace
+from cryo2struct.tracing import trace, tracer
+from cryo2struct.tracing.confidence import Register
 from cryo2struct.tracing.readings import both_ways
+from cryo2struct.tracing.tracer import Placement
+from hmm.sparse import Path
 
 SETTINGS = load_settings().tracing
 
@@ -95,3 +98,29 @@ def test_the_likelier_way_costs_nothing_and_unlikely_ones_are_left_out(turned):
     np.testing.assert_allclose(readings.prior[1:n:2], -SETTINGS.reverse_weight * np.log(0.8 / 0.2))
     np.testing.assert_array_equal(readings.prior[n:], 0)
     np.testing.assert_array_equal(readings.candidates.aa_prob[n:], candidates.reverse_aa_prob[1::2])
+
+
+@pytest.mark.parametrize("best", range(4))
+def test_where_little_is_sure_one_way_is_tried_too_and_the_most_likely_kept(turned, monkeypatch, best):
+    candidates, sequences = with_reverse(*turned)
+    tried = []
+
+    def find(readings, chains, emission, settings, unknown):
+        assert emission.shape[1] == len(readings.site)
+        tried.append((len(readings.site) // len(candidates), settings.link_sd))
+        length = len(chains[0].types)
+        state = np.full(length, -1)
+        state[:10] = np.arange(10) + 10 * len(tried)
+        sure = np.where(state >= 0, 0.9 if len(tried) == best + 1 else 0.6, 0.0)
+        nowhere = np.full(length, -1)
+        return [
+            Placement(
+                chains[0], Path(state, np.arange(length) == 0, 0.0), Register(sure, np.zeros(length), nowhere, nowhere)
+            )
+        ]
+
+    monkeypatch.setattr(tracer, "find_placements", find)
+    found = trace(candidates, sequences, SETTINGS)
+    usual, poor = SETTINGS.link_sd, SETTINGS.poor.link_sd
+    assert tried == [(2, usual), (2, poor), (1, usual), (1, poor)]
+    assert found.candidate.tolist() == list(range(10 * best + 10, 10 * best + 20))
