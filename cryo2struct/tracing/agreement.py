@@ -97,7 +97,7 @@ def _agree(
         motions = find_motions(decoder.xyz, paths, reference)
         if not motions:
             continue
-        moved = (_image_of_states(decoder, motion, taken, directions) for motion in motions)
+        moved = (image_of_states(decoder, motion, taken, directions) for motion in motions)
         images = np.array([np.arange(len(decoder.xyz)), *moved])
         path = paths[reference]
         merged = merged_emission(emission, symbols, path, images)
@@ -163,7 +163,7 @@ def image_of(xyz: FloatArray, motion: Motion, taken: NDArray[np.bool_]) -> NDArr
     return image
 
 
-def _image_of_states(
+def image_of_states(
     decoder: Decoder, motion: Motion, taken: NDArray[np.bool_], directions: FloatArray | None
 ) -> NDArray[np.int64]:
     """State (N,) at the image of each one's site, that which runs the same way; -1 where there is none.

@@ -34,8 +34,8 @@ def one_way(candidates: Candidates) -> Readings:
 
 
 def both_ways(candidates: Candidates, settings: TracingSettings) -> Readings:
-    """Candidates with a second state where the reverse direction is likely enough."""
-    if candidates.reverse_prob is None:
+    """Candidates with a second state where directions are known and the reverse one is likely enough."""
+    if candidates.reverse_prob is None or candidates.next_vec is None:
         return one_way(candidates)
     rows = np.arange(len(candidates))
     reverse = np.asarray(candidates.reverse_prob, dtype=np.float64)

@@ -6,7 +6,14 @@ from scipy.spatial.transform import Rotation
 
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
-from cryo2struct.tracing.agreement import agree_copies, find_motions, image_of, merged_emission
+from cryo2struct.tracing.agreement import (
+    Motion,
+    agree_copies,
+    find_motions,
+    image_of,
+    image_of_states,
+    merged_emission,
+)
 from cryo2struct.tracing.chains import protein_chains, symbols_of
 from cryo2struct.tracing.readings import both_ways
 from cryo2struct.tracing.scores import emission_scores
@@ -85,3 +92,38 @@ def test_images_count_as_far_as_their_errors_are_independent(copied, factor):
     path = Path(np.arange(n), np.arange(n) == 0, 0.0)
     merged = merged_emission(emission, rng.integers(0, 20, n), path, images)
     np.testing.assert_allclose(merged[:, :n], factor * (first + second) / 2, rtol=0.08)
+
+
+def test_the_image_of_a_reading_runs_the_same_way():
+    """A chain and its image, of which every second candidate's likelier reading is the wrong one."""
+    rng = np.random.default_rng(5)
+    first = walk(rng)
+    along = np.gradient(first, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    xyz = np.concatenate([first, TURN.apply(first) + SHIFT])
+    after = np.concatenate([along, TURN.apply(along)])
+    after[LENGTH::2] *= -1
+    n = 2 * LENGTH
+    types = rng.dirichlet(np.ones(20), n)
+    candidates = Candidates(
+        xyz,
+        np.full(n, 0.9),
+        types,
+        after,
+        -after,
+        reverse_prob=np.full(n, 0.4),
+        reverse_xyz=xyz,
+        reverse_aa_prob=types,
+        reverse_next_vec=-after,
+        reverse_prev_vec=after,
+    )
+    settings = load_settings().tracing
+    readings = both_ways(candidates, settings)
+    directions = readings.candidates.next_vec
+    motion = Motion(TURN.as_matrix(), SHIFT)
+    image = image_of_states(make_decoder(readings, settings), motion, np.zeros(n, dtype=bool), directions)
+    begin = np.concatenate([np.arange(LENGTH), np.arange(n, n + LENGTH)])
+    assert (readings.site[image[begin]] == readings.site[begin] + LENGTH).all()
+    np.testing.assert_allclose(directions[image[begin]], TURN.apply(directions[begin]), atol=1e-6)
+    # half of the readings have changed places
+    assert (image[:LENGTH] >= n).sum() == LENGTH // 2

@@ -100,6 +100,12 @@ def test_the_likelier_way_costs_nothing_and_unlikely_ones_are_left_out(turned):
     np.testing.assert_array_equal(readings.candidates.aa_prob[n:], candidates.reverse_aa_prob[1::2])
 
 
+def test_without_directions_there_is_one_reading(turned):
+    candidates, _ = with_reverse(*turned)
+    readings = both_ways(replace(candidates, next_vec=None), SETTINGS)
+    np.testing.assert_array_equal(readings.site, np.arange(len(candidates)))
+
+
 @pytest.mark.parametrize("best", range(4))
 def test_where_little_is_sure_one_way_is_tried_too_and_the_most_likely_kept(turned, monkeypatch, best):
     candidates, sequences = with_reverse(*turned)
