@@ -71,7 +71,7 @@ def residue_scores(
     return scores, [replace(chain, first_residue=first[chain.entity]) for chain in chains]
 
 
-def make_links(candidates: Candidates, settings: TracingSettings, site: IntArray | None = None) -> Links:
+def make_links(candidates: Candidates, settings: TracingSettings, site: IntArray) -> Links:
     """All links between candidates at plausible distances, for 1 to `skip_steps` residues.
 
     States (N,) of one site are one candidate, seen both ways: none of them is passed against its own direction.
@@ -86,12 +86,11 @@ def make_links(candidates: Candidates, settings: TracingSettings, site: IntArray
     distance = np.maximum(np.linalg.norm(vector, axis=1), 1e-6)
     agreement = _agreement(candidates, source, target, vector / distance[:, None])
     direction = sum((_direction_scores(cosine, settings) for _, cosine in agreement), start=np.zeros(len(source)))
-    if site is not None:
-        seen_both_ways = np.bincount(site)[site] > 1
-        along = np.ones(len(source), dtype=bool)
-        for end, cosine in agreement:
-            along &= (cosine >= AGAINST) | ~seen_both_ways[end]
-        source, target, distance, direction = source[along], target[along], distance[along], direction[along]
+    seen_both_ways = np.bincount(site)[site] > 1
+    along = np.ones(len(source), dtype=bool)
+    for end, cosine in agreement:
+        along &= (cosine >= AGAINST) | ~seen_both_ways[end]
+    source, target, distance, direction = source[along], target[along], distance[along], direction[along]
     columns = []
     for k in range(1, steps + 1):
         cost = 0.5 * ((distance - STEP_MEAN[k - 1]) / sd[k - 1]) ** 2
