@@ -50,7 +50,8 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     Parameters
     ----------
     candidates : Candidates
-        Optional fields are used where present: directions, probability of not being protein, attention.
+        Optional fields are used where present: directions, what is seen if the chain runs the other way, probability of
+        not being protein, attention.
     sequences : Sequences
     settings : TracingSettings, optional
 

@@ -80,7 +80,10 @@ def _prune(scores: Array, gain: Array, touched: Array, rest_score: float, break_
 
 @njit
 def _holds(bits: Array, s: int, parent: Array, state: Array, node: int, site: Array) -> bool:
-    """Whether hypothesis `node` has entered site s; `bits` has a bit for every n-th site, so a hit is looked up."""
+    """Whether hypothesis `node` has entered site s.
+
+    `bits` has a bit for every n-th site: a hit is looked up, unless each has one of its own.
+    """
     bit = s & (64 * len(bits) - 1)
     if not bits[bit >> 6] & (np.uint64(1) << np.uint64(bit & 63)):
         return False

@@ -17,7 +17,7 @@ from hmm.sparse import Path
 SETTINGS = load_settings().tracing
 
 
-def with_reverse(name, turned, sure=0.7):
+def with_reverse(name, turned):
     """A case with directions; where turned (N,), types and directions are those of the wrong way, and the right ones
     those of the reverse, less likely as the network thinks."""
     candidates, sequences = cases.read_case(name)
@@ -42,7 +42,7 @@ def with_reverse(name, turned, sure=0.7):
             aa_prob=np.where(own, wrong, right),
             next_vec=np.where(own, before, after),
             prev_vec=np.where(own, after, before),
-            reverse_prob=np.full(n, 1 - sure),
+            reverse_prob=np.full(n, 0.3),
             reverse_xyz=xyz + 0.1,
             reverse_aa_prob=np.where(own, right, wrong),
             reverse_next_vec=np.where(own, after, before),
