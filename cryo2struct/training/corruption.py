@@ -102,6 +102,15 @@ def add_noise(spectrum: Tensor, fsc: Tensor, power: Tensor, level: Tensor, gener
     return spectrum * torch.sqrt(2 * fsc / (1 + fsc)) + noise_spectrum * amplitude
 
 
+def undo_weighting(spectrum: Tensor, fsc: Tensor, left: Tensor) -> Tensor:
+    """Take back a part of the FSC weighting: the factor sqrt(2 FSC / (1 + FSC)) becomes its power of `left` (batch,).
+
+    Where the FSC is below 0.02 the noise is that of an FSC of 0.02.
+    """
+    weight = torch.sqrt(2 * fsc / (1 + fsc)).clamp_min(0.2)
+    return spectrum * weight ** (left[:, None, None, None] - 1)
+
+
 def sharpening(power: Tensor, s: Tensor, resolution: Tensor, target: Tensor) -> Tensor:
     """B factor (batch,) for radial amplitudes that fall off by `target` angstrom^2 from 8 A to the resolution.
 

@@ -72,6 +72,7 @@ class CropBatch:
     map_resolution: Tensor
     map_fsc_width: Tensor
     map_noise: Tensor
+    map_weighting: Tensor
     map_falloff: Tensor
     map_low_pass: Tensor
     map_solvent: Tensor
@@ -108,17 +109,20 @@ def draw_map_parameters(
 ) -> dict[str, Any]:
     """Random parameters of one map: resolution, noise, sharpening, masks; with a given probability without signal.
 
-    The fall-off of most deposited maps is between 0 and 110 angstrom^2, whatever their resolution.
+    The fall-off of most deposited maps is between 0 and 110 angstrom^2, whatever their resolution; some are sharpened
+    until noise makes it negative. Half keep noise that FSC weighting would have taken away, up to a low-pass filter.
     """
     structureless = structureless_share > 0 and rng.random() < structureless_share
     d = rng.uniform(*resolutions)
     sharp = rng.random() < 0.7
+    weighting = 1.0 if rng.random() < 0.5 else rng.uniform(0, 1)
     return {
         "resolution": d,
         "fsc_width": rng.uniform(0.008, 0.045),
         "noise": np.exp(0.35 * rng.normal()),
-        "falloff": rng.uniform(0, 110) if sharp else min(rng.uniform(0.05, 1) * 16 * d**2, 250.0),
-        "low_pass": rng.uniform(0.85, 1.15) / d if rng.random() < 0.5 else 10.0,
+        "weighting": weighting,
+        "falloff": rng.uniform(-60, 110) if sharp else min(rng.uniform(0.05, 1) * 16 * d**2, 250.0),
+        "low_pass": rng.uniform(0.85, 1.15) / d if weighting < 1 or rng.random() < 0.5 else 10.0,
         "solvent": rng.uniform(0, 1.0) if rng.random() < 0.8 else 0.0,
         "contrast": rng.uniform(0, 0.35) if rng.random() < 0.5 else 0.0,
         "blur": rng.uniform(0.1, 0.5, 3) if rng.random() < 0.2 else np.zeros(3),
@@ -283,6 +287,7 @@ def simulate(batch: CropBatch) -> Tensor:
     fsc = corruption.fsc_curve(s.flatten(), batch.map_resolution, batch.map_fsc_width).view(spectrum.shape)
     fsc = torch.where(batch.map_structureless[:, None, None, None], 0.0, fsc)
     spectrum = corruption.add_noise(spectrum, fsc, local_power, batch.map_noise, generator)
+    spectrum = corruption.undo_weighting(spectrum, fsc, batch.map_weighting)
     power = corruption.radial_mean(spectrum.abs().flatten(1) ** 2, shell, weight.flatten(), shells)
     b = corruption.sharpening(power, shell_s, batch.map_resolution, batch.map_falloff)
     spectrum = spectrum * torch.exp(-b[:, None, None, None] * s**2 / 4)

@@ -20,7 +20,7 @@ from cryo2struct.training.labels import (
     random_rotation,
 )
 
-B_FACTORS = (-30.0, -15.0, 0.0, 15.0, 30.0)
+B_FACTORS = (-30.0, -15.0, 0.0, 30.0, 60.0)
 """Added to a map's B factor, angstrom^2: interpolation blurs like about 15, and maps are sharpened by taste."""
 
 EDGE = 8  # voxels about what is sharpened; what lies beyond would change a crop by 1 % of its standard deviation

@@ -97,6 +97,20 @@ def test_noise_leaves_the_fsc_that_was_asked_for():
     assert shared.item() == pytest.approx(2 * 0.4 / 1.4, abs=0.03)
 
 
+def test_weighting_is_taken_back_as_far_as_asked():
+    """Without weighting the signal is as it was, but where next to nothing of it is left."""
+    torch.manual_seed(0)
+    spectrum = spectrum_of(torch.randn(3, SIZE, SIZE, SIZE))
+    fsc = torch.rand(spectrum.shape).clamp_min(0.03)
+    quiet = corruption.add_noise(spectrum, fsc, fsc, torch.zeros(3), torch.Generator())
+    changed = corruption.undo_weighting(quiet, fsc, torch.tensor([0.0, 0.5, 1.0]))
+    torch.testing.assert_close(changed[0], spectrum[0])
+    torch.testing.assert_close(changed[1].abs(), (quiet[1] * spectrum[1]).abs().sqrt())
+    torch.testing.assert_close(changed[2], quiet[2])
+    nothing = corruption.undo_weighting(quiet, torch.full(fsc.shape, 1e-6), torch.zeros(3))
+    torch.testing.assert_close(nothing, 5 * quiet)
+
+
 def test_sharpening_reaches_the_fall_off():
     s = torch.arange(33) / 64
     power = torch.exp(-2 * 180.0 * s**2 / 4)[None]  # amplitudes fall with B = 180

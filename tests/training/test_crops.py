@@ -15,7 +15,7 @@ from cryo2struct.training.losses import classifier_losses
 
 PACK = Path(__file__).parents[1] / "data" / "small_pack.npz"
 PLAIN = {
-    "resolution": 2.0, "fsc_width": 0.01, "noise": 0.0, "falloff": 60.0, "low_pass": 10.0,
+    "resolution": 2.0, "fsc_width": 0.01, "noise": 0.0, "weighting": 1.0, "falloff": 60.0, "low_pass": 10.0,
     "solvent": 0.0, "contrast": 0.0,    "blur": np.zeros(3), "soft_mask": False, "zone": 0.0, "clip": False,
     "structureless": False,
 }  # fmt: skip
