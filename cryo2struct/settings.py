@@ -104,7 +104,14 @@ class SequenceSettings(_Group):
     head: Path | None = Field(None, description="folder of an exported sequence head; the shipped one when absent")
 
 
-class PoorTracingSettings(_Group):
+class TypeSettings(_Group):
+    """How the predicted types are read where they are less sure than they are right, see `TracingSettings`."""
+
+    type_temperature: float = Field(gt=0, description="divides the log odds of the amino-acid types")
+    type_confusion: float = Field(ge=0, le=1, description="share that types which are taken for each other have")
+
+
+class PoorTracingSettings(TypeSettings):
     """Weights of tracing where positions and directions are poor, see `TracingSettings`."""
 
     link_sd: float = Field(gt=0, description="sd of the distance of consecutive C-alphas around 3.8 A, A")
@@ -122,6 +129,9 @@ class TracingSettings(_Group):
 
     type_temperature: float = Field(
         gt=0, description="divides the log odds of the amino-acid types; above 1 for a network that is too sure"
+    )
+    type_confusion: float = Field(
+        ge=0, le=1, description="share of a type's log probability that is the mean of those it is confused with"
     )
     type_cap: float = Field(gt=0, description="largest size of a residue's log odds, nats")
     attention_weight: float = Field(
@@ -201,6 +211,9 @@ class TracingSettings(_Group):
     )
     min_segment: int = Field(ge=1, description="shorter runs are left out, residues")
     max_interpolated: int = Field(ge=0, description="longest gap that is filled by interpolation, residues")
+    underconfident: TypeSettings = Field(
+        description="taken instead of those above where the types are less sure than they are right"
+    )
     poor: PoorTracingSettings = Field(
         description="tried instead of those above when they leave much out, kept if more residues are expected right"
     )

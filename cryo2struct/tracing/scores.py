@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import logsumexp
 
 from cryo2struct.errors import InputError
 from cryo2struct.objects import AMINO_ACIDS, Candidates, FloatArray, IntArray, Sequences
@@ -30,13 +31,38 @@ AGAINST = -0.3
 """Cosine of a link and the predicted direction below which a candidate would be passed against its direction."""
 
 
+def log_types(aa_prob: FloatArray) -> NDArray[np.float64]:
+    """Log probabilities (N, 20) of the types, never below that of one in a million."""
+    probability = np.asarray(aa_prob, dtype=np.float64) + 1e-6
+    return np.log(probability / probability.sum(axis=1, keepdims=True))
+
+
+def confusion(log_probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Which other types (20, 20) are likely where a type is, beyond their share in all candidates; rows sum to 1 or 0.
+
+    Parameters
+    ----------
+    log_probability : (N, 20)
+    """
+    probability = np.exp(log_probability)
+    together = probability.T @ probability / probability.sum(axis=0)[:, None]
+    beyond = np.maximum(together - probability.mean(axis=0), 0)
+    np.fill_diagonal(beyond, 0)
+    return np.asarray(beyond / np.maximum(beyond.sum(axis=1, keepdims=True), 1e-9))
+
+
 def emission_scores(candidates: Candidates, settings: TracingSettings) -> NDArray[np.float64]:
     """Emissions (21, N), nats: log odds of each amino acid against the background; the last row is for unknown types.
 
-    A residue of unknown type is as likely at one candidate as at another: its log odds are 0.
+    A residue of unknown type is as likely at one candidate as at another: its log odds are 0. Where types are noisy
+    rather than unsure, a type whose look-alikes are likely is likely as well: `type_confusion` is the share that these
+    have in its log probability.
     """
-    probability = np.asarray(candidates.aa_prob, dtype=np.float64).T + 1e-6
-    odds = np.log(probability / probability.sum(axis=0) / FREQUENCIES[:, None]) / settings.type_temperature
+    log_probability, share = log_types(candidates.aa_prob), settings.type_confusion
+    if share > 0:
+        log_probability = (1 - share) * log_probability + share * log_probability @ confusion(log_probability).T
+        log_probability -= logsumexp(log_probability, axis=1, keepdims=True)
+    odds = (log_probability - np.log(FREQUENCIES)).T / settings.type_temperature
     emission = np.vstack([np.clip(odds, -settings.type_cap, settings.type_cap), np.zeros(len(candidates))])
     if candidates.nonprotein_prob is not None:
         emission += np.log1p(-np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 0.95))

@@ -13,6 +13,7 @@ from cryo2struct.objects import Candidates, IntArray, Sequences, Trace
 from cryo2struct.settings import TracingSettings, load_settings
 from cryo2struct.tracing.agreement import agree_copies
 from cryo2struct.tracing.bridging import bridge_gaps
+from cryo2struct.tracing.certainty import types_temperature
 from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, symbols_of
 from cryo2struct.tracing.confidence import Register, Ring, chance_evidence, trusted_runs
 from cryo2struct.tracing.copies import carried_chains
@@ -27,6 +28,10 @@ REACH = (5.0, 3.8)
 POOR_BELOW = 0.6
 """Share of the residues expected right below which the weights for poor candidates, and candidates seen one way alone,
 are tried as well."""
+
+UNDERCONFIDENT = 0.62
+"""Temperature of the types below which those are less sure than they are right; it is .4 to .6 for types drawn about
+those of similar amino acids, .8 to 1.3 for those of the shipped networks on experimental maps."""
 
 BEND_CAP = 8.0
 """Largest z^2 / 2 of the distance of C-alphas two residues apart."""
@@ -80,8 +85,12 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
         emission, placed = _emission(readings, chains, sequences, settings)
         return readings, find_placements(readings, placed, emission, settings, unknown)
 
-    poor = settings.model_copy(update=dict(settings.poor))
     both = both_ways(candidates, settings)
+    emission, placed = _emission(both, chains, sequences, settings)
+    temperature = types_temperature(make_decoder(both, settings), placed, emission, both.candidates.aa_prob)
+    if temperature < UNDERCONFIDENT:
+        settings = settings.model_copy(update=dict(settings.underconfident))
+    poor = settings.model_copy(update=dict(settings.poor))
     found = [tried(both, settings)]
     most = min(sum(len(placement.chain.types) for placement in found[0][1]), len(candidates))
     if expected_right(found[0][1], settings) < POOR_BELOW * most:

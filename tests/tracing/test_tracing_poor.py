@@ -27,7 +27,7 @@ def placement(chain, states, probability):
     return Placement(chain, Path(state, opens, 0.0), Register(values, np.zeros(length), nowhere, nowhere))
 
 
-def choose(monkeypatch, usual, poor):
+def choose(monkeypatch, usual, poor, temperature=1.0):
     """What is traced and the weights tried, which place `usual` and `poor`: residues and their probability."""
     candidates, sequences = cases.read_case("nomissing_1")
     tried = []
@@ -38,6 +38,7 @@ def choose(monkeypatch, usual, poor):
         return [placement(chains[0], np.arange(count) + 50 * (len(tried) - 1), probability)]
 
     monkeypatch.setattr(tracer, "find_placements", find)
+    monkeypatch.setattr(tracer, "types_temperature", lambda *_: temperature)
     return trace(candidates, sequences), tried, len(protein_chains(sequences)[0].types)
 
 
@@ -54,6 +55,13 @@ def test_poor_candidates_are_traced_twice_and_the_more_likely_is_kept(monkeypatc
     assert length > 30 * 0.9 / 0.6
     assert [dict(settings) for settings in tried] == [dict(SETTINGS), dict(SETTINGS) | dict(SETTINGS.poor)]
     assert found.candidate[0] == kept
+
+
+@pytest.mark.parametrize(("temperature", "changed"), [(0.61, dict(SETTINGS.underconfident)), (0.63, {})])
+def test_types_that_are_not_sure_enough_are_read_otherwise(monkeypatch, temperature, changed):
+    length = len(protein_chains(cases.read_case("nomissing_1")[1])[0].types)
+    _, tried, _ = choose(monkeypatch, (length, 0.9), (length, 1.0), temperature)
+    assert [dict(settings) for settings in tried] == [dict(SETTINGS) | changed]
 
 
 @pytest.mark.slow
@@ -98,6 +106,7 @@ def test_unlikely_residues_are_left_out_until_half_is_expected_right(monkeypatch
         return [placement(chains[0], np.arange(50), probability)]
 
     monkeypatch.setattr(tracer, "find_placements", find)
+    monkeypatch.setattr(tracer, "types_temperature", lambda *_: 1.0)
     found = trace(candidates, sequences)
     assert found.position.tolist() == list(range(10))
     assert doubt(found, SETTINGS) is None
