@@ -105,13 +105,13 @@ class SequenceSettings(_Group):
 
 
 class TypeSettings(_Group):
-    """How the predicted types are read where they are less sure than they are right, see `TracingSettings`."""
+    """How the predicted types are read where they are noisy or less sure than they are right, see `TracingSettings`."""
 
     type_temperature: float = Field(gt=0, description="divides the log odds of the amino-acid types")
     type_confusion: float = Field(ge=0, le=1, description="share that types which are taken for each other have")
 
 
-class PoorTracingSettings(TypeSettings):
+class PoorTracingSettings(_Group):
     """Weights of tracing where positions and directions are poor, see `TracingSettings`."""
 
     link_sd: float = Field(gt=0, description="sd of the distance of consecutive C-alphas around 3.8 A, A")
@@ -212,7 +212,7 @@ class TracingSettings(_Group):
     min_segment: int = Field(ge=1, description="shorter runs are left out, residues")
     max_interpolated: int = Field(ge=0, description="longest gap that is filled by interpolation, residues")
     underconfident: TypeSettings = Field(
-        description="taken instead of those above where the types are less sure than they are right"
+        description="taken instead of those above where types are less sure than they are right, or noisy"
     )
     poor: PoorTracingSettings = Field(
         description="tried instead of those above when they leave much out, kept if more residues are expected right"

@@ -51,6 +51,12 @@ def confusion(log_probability: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(beyond / np.maximum(beyond.sum(axis=1, keepdims=True), 1e-9))
 
 
+def with_look_alikes(log_probability: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Log probabilities (N, 20) in which a share of each is the mean of those of the types it is confused with."""
+    mixed = (1 - share) * log_probability + share * log_probability @ confusion(log_probability).T
+    return np.asarray(mixed - logsumexp(mixed, axis=1, keepdims=True))
+
+
 def emission_scores(candidates: Candidates, settings: TracingSettings) -> NDArray[np.float64]:
     """Emissions (21, N), nats: log odds of each amino acid against the background; the last row is for unknown types.
 
@@ -58,10 +64,7 @@ def emission_scores(candidates: Candidates, settings: TracingSettings) -> NDArra
     rather than unsure, a type whose look-alikes are likely is likely as well: `type_confusion` is the share that these
     have in its log probability.
     """
-    log_probability, share = log_types(candidates.aa_prob), settings.type_confusion
-    if share > 0:
-        log_probability = (1 - share) * log_probability + share * log_probability @ confusion(log_probability).T
-        log_probability -= logsumexp(log_probability, axis=1, keepdims=True)
+    log_probability = with_look_alikes(log_types(candidates.aa_prob), settings.type_confusion)
     odds = (log_probability - np.log(FREQUENCIES)).T / settings.type_temperature
     emission = np.vstack([np.clip(odds, -settings.type_cap, settings.type_cap), np.zeros(len(candidates))])
     if candidates.nonprotein_prob is not None:

@@ -13,7 +13,7 @@ from cryo2struct.objects import Candidates, IntArray, Sequences, Trace
 from cryo2struct.settings import TracingSettings, load_settings
 from cryo2struct.tracing.agreement import agree_copies
 from cryo2struct.tracing.bridging import bridge_gaps
-from cryo2struct.tracing.certainty import types_temperature
+from cryo2struct.tracing.certainty import types_are_noisy, types_temperature
 from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, symbols_of
 from cryo2struct.tracing.confidence import Register, Ring, chance_evidence, trusted_runs
 from cryo2struct.tracing.copies import carried_chains
@@ -91,6 +91,10 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     if temperature < UNDERCONFIDENT:
         settings = settings.model_copy(update=dict(settings.underconfident))
     poor = settings.model_copy(update=dict(settings.poor))
+
+    def best(found: list[tuple[Readings, list[Placement]]]) -> tuple[Readings, list[Placement]]:
+        return max(found, key=lambda each: expected_right(each[1], settings))
+
     found = [tried(both, settings)]
     most = min(sum(len(placement.chain.types) for placement in found[0][1]), len(candidates))
     if expected_right(found[0][1], settings) < POOR_BELOW * most:
@@ -98,7 +102,10 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
         if len(both.site) > len(candidates):
             one = one_way(candidates)
             found += [tried(one, settings), tried(one, poor)]
-    return _build_trace(*max(found, key=lambda each: expected_right(each[1], settings)), settings)
+        readings, placements = best(found)
+        if types_are_noisy([(p.chain, p.path) for p in placements], readings.candidates.aa_prob):
+            found += [tried(readings, poor.model_copy(update=dict(settings.underconfident)))]
+    return _build_trace(*best(found), settings)
 
 
 def _emission(

@@ -10,11 +10,12 @@ from scipy.special import softmax
 
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
-from cryo2struct.tracing.certainty import LEAST_RESIDUES, types_temperature
+from cryo2struct.tracing.certainty import LEAST_RESIDUES, types_are_noisy, types_temperature
 from cryo2struct.tracing.chains import protein_chains
 from cryo2struct.tracing.readings import one_way
 from cryo2struct.tracing.scores import FREQUENCIES, confusion, emission_scores, log_types
 from cryo2struct.tracing.tracer import UNDERCONFIDENT, make_decoder
+from hmm.sparse import Path
 
 SETTINGS = load_settings().tracing
 
@@ -50,6 +51,29 @@ def test_few_residues_tell_nothing():
 @pytest.mark.parametrize("name", ["easy_1", "medium_1", "copies_4", "s500_1"])
 def test_drawn_types_are_less_sure_than_they_are_right(name):
     assert temperature_of(*cases.read_case(name)) < UNDERCONFIDENT
+
+
+def true_path(name):
+    """Chains, each with its path in the answer of a case."""
+    truth, chains = cases.read_truth(name), protein_chains(cases.read_case(name)[1])
+    states = [truth["state"][truth["chain"] == number] for number in range(len(chains))]
+    return [(chain, Path(state, np.zeros(len(state), bool), 0.0)) for chain, state in zip(chains, states, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["hard_vectors_1", "hard_vectors_3", "copies_2"])
+def test_types_drawn_about_look_alikes_are_noisy(name):
+    candidates, _ = cases.read_case(name)
+    assert types_are_noisy(true_path(name), candidates.aa_prob)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 1.6])
+def test_types_that_are_probabilities_are_not_noisy(temperature):
+    """Nor are those of `LEAST_RESIDUES` residues less one, or of none at all."""
+    candidates, sequences = stretched(800, temperature)
+    (chain,) = protein_chains(sequences)
+    for placed in (800, LEAST_RESIDUES - 1, 0):
+        state = np.where(np.arange(800) < placed, np.arange(800), -1)
+        assert not types_are_noisy([(chain, Path(state, state < 0, 0.0))], candidates.aa_prob)
 
 
 def test_confusion_names_the_types_that_are_likely_together():

@@ -27,7 +27,7 @@ def placement(chain, states, probability):
     return Placement(chain, Path(state, opens, 0.0), Register(values, np.zeros(length), nowhere, nowhere))
 
 
-def choose(monkeypatch, usual, poor, temperature=1.0):
+def choose(monkeypatch, usual, poor, temperature=1.0, noisy=False):
     """What is traced and the weights tried, which place `usual` and `poor`: residues and their probability."""
     candidates, sequences = cases.read_case("nomissing_1")
     tried = []
@@ -39,6 +39,7 @@ def choose(monkeypatch, usual, poor, temperature=1.0):
 
     monkeypatch.setattr(tracer, "find_placements", find)
     monkeypatch.setattr(tracer, "types_temperature", lambda *_: temperature)
+    monkeypatch.setattr(tracer, "types_are_noisy", lambda *_: noisy)
     return trace(candidates, sequences), tried, len(protein_chains(sequences)[0].types)
 
 
@@ -62,6 +63,12 @@ def test_types_that_are_not_sure_enough_are_read_otherwise(monkeypatch, temperat
     length = len(protein_chains(cases.read_case("nomissing_1")[1])[0].types)
     _, tried, _ = choose(monkeypatch, (length, 0.9), (length, 1.0), temperature)
     assert [dict(settings) for settings in tried] == [dict(SETTINGS) | changed]
+
+
+def test_noisy_types_of_poor_candidates_are_read_otherwise_as_well(monkeypatch):
+    _, tried, _ = choose(monkeypatch, (30, 0.9), (40, 0.6), noisy=True)
+    poor = dict(SETTINGS) | dict(SETTINGS.poor)
+    assert [dict(settings) for settings in tried] == [dict(SETTINGS), poor, poor | dict(SETTINGS.underconfident)]
 
 
 @pytest.mark.slow
