@@ -91,6 +91,7 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     if temperature < UNDERCONFIDENT:
         settings = settings.model_copy(update=dict(settings.underconfident))
     poor = settings.model_copy(update=dict(settings.poor))
+    noisy = poor.model_copy(update=dict(settings.underconfident))
 
     def best(found: list[tuple[Readings, list[Placement]]]) -> tuple[Readings, list[Placement]]:
         return max(found, key=lambda each: expected_right(each[1], settings))
@@ -103,8 +104,9 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
             one = one_way(candidates)
             found += [tried(one, settings), tried(one, poor)]
         readings, placements = best(found)
-        if types_are_noisy([(p.chain, p.path) for p in placements], readings.candidates.aa_prob):
-            found += [tried(readings, poor.model_copy(update=dict(settings.underconfident)))]
+        traced = [(placement.chain, placement.path) for placement in placements]
+        if noisy != poor and types_are_noisy(traced, readings.candidates.aa_prob):
+            found += [tried(readings, noisy)]
     return _build_trace(*best(found), settings)
 
 
