@@ -20,10 +20,10 @@ def square(number):
 
 
 def wait_for_the_next(path):
-    """The first task ends when the second one has."""
+    """The first task ends when it is told that the second one has."""
     if path.name == "0":
         until = time.monotonic() + 30
-        while not path.with_name("1").exists() and time.monotonic() < until:
+        while not path.with_name("told").exists() and time.monotonic() < until:
             time.sleep(0.05)
     path.touch()
     return path.name
@@ -58,7 +58,12 @@ def test_results_are_in_order(workers):
 def test_results_come_as_they_are_there(tmp_path):
     seen = []
     tasks = [tmp_path / name for name in "01"]
-    outcomes = run_tasks(wait_for_the_next, tasks, workers=2, ended=lambda number, outcome: seen.append(number))
+
+    def ended(number, outcome):
+        seen.append(number)
+        (tmp_path / "told").touch()
+
+    outcomes = run_tasks(wait_for_the_next, tasks, workers=2, ended=ended)
     assert seen == [1, 0]
     assert [outcome.value for outcome in outcomes] == ["0", "1"]
 
