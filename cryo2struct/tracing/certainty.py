@@ -23,7 +23,6 @@ TRIED_SHARE = 0.2
 RANGE = (0.2, 5.0)
 """Temperatures that are looked at."""
 
-
 CONFUSED = 0.015
 """Gain in log likelihood per residue, nats, from which on types are taken for noisy. Generated cases with noisy types
 gain 0.04 to 0.13 where directions are known, maps simulated at 4.2 to 4.6 A at most 0.004."""

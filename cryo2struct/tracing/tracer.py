@@ -31,7 +31,7 @@ are tried as well."""
 
 UNDERCONFIDENT = 0.62
 """Temperature of the types below which those are less sure than they are right; it is .4 to .6 for types drawn about
-those of similar amino acids, .8 to 1.3 for those of the shipped networks on experimental maps."""
+those of similar amino acids, .8 to 1.7 for those of the shipped networks on experimental maps."""
 
 BEND_CAP = 8.0
 """Largest z^2 / 2 of the distance of C-alphas two residues apart."""
