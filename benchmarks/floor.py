@@ -16,7 +16,6 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import gemmi
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -26,10 +25,10 @@ import hmm_cases as cases
 
 from cryo2struct.evaluation import evaluate
 from cryo2struct.io.candidates import read_candidates
-from cryo2struct.io.models import read_structure
+from cryo2struct.io.models import model_from_trace, read_structure
 from cryo2struct.io.sequences import read_sequences
-from cryo2struct.objects import Candidates, Sequences
-from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains
+from cryo2struct.objects import Candidates, Sequences, Trace
+from cryo2struct.tracing.chains import canonical_order, protein_chains
 from cryo2struct.tracing.scores import FREQUENCIES, STEP_MEAN
 
 SD, OPEN, EXTEND = 0.75, 2.0, 0.5
@@ -78,36 +77,21 @@ def viterbi(emission: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         residue -= step
 
 
-def thread(candidates: Candidates, sequences: Sequences) -> list[tuple[Chain, np.ndarray]]:
-    """Candidate (L,) of each residue of each chain, the longest chain first."""
+def thread(candidates: Candidates, sequences: Sequences) -> Trace:
+    """The residues that have a candidate, the longest chain first."""
+    xyz = np.asarray(candidates.xyz, dtype=np.float64)
     odds = np.log((candidates.aa_prob + 1e-6) / FREQUENCIES)
-    left, paths = np.arange(len(candidates)), []
+    left, rows = np.arange(len(candidates)), []
     for chain in canonical_order(protein_chains(sequences)):
         emission = np.where(chain.types[:, None] >= 0, odds[left][:, chain.types].T, 0.0)
-        path = viterbi(emission, np.asarray(candidates.xyz, dtype=np.float64)[left])
-        paths.append((chain, np.where(path >= 0, left[path], -1)))
-        left = np.setdiff1d(left, paths[-1][1])
-    return paths
-
-
-def as_model(candidates: Candidates, sequences: Sequences, paths: list[tuple[Chain, np.ndarray]]) -> gemmi.Structure:
-    """C-alphas of the paths."""
-    structure, model = gemmi.Structure(), gemmi.Model(1)
-    for number, (chain, path) in enumerate(paths, 1):
-        made = gemmi.Chain(f"C{number}")
-        for position in np.flatnonzero(path >= 0):
-            residue, atom = gemmi.Residue(), gemmi.Atom()
-            letter = sequences.entities[chain.entity].letters[position]
-            residue.name = gemmi.expand_one_letter(letter, gemmi.ResidueKind.AA)
-            residue.seqid = gemmi.SeqId(int(position) + 1, " ")
-            atom.name, atom.element = "CA", gemmi.Element("C")
-            atom.pos = gemmi.Position(*candidates.xyz[path[position]].tolist())
-            residue.add_atom(atom)
-            made.add_residue(residue)
-        model.add_chain(made)
-    structure.add_model(model)
-    structure.setup_entities()
-    return structure
+        path = viterbi(emission, xyz[left])
+        placed = np.flatnonzero(path >= 0)
+        taken = left[path[placed]]
+        rows.append([np.full(len(placed), chain.entity), np.full(len(placed), chain.copy), placed, taken])
+        left = np.setdiff1d(left, taken)
+    entity, copy, position, candidate = np.concatenate(rows, axis=1)
+    ones = np.ones(len(candidate))
+    return Trace(entity, copy, position, candidate, xyz[candidate], ones, ones, ones)
 
 
 def on_cases() -> None:
@@ -115,9 +99,7 @@ def on_cases() -> None:
     groups = defaultdict(list)
     for name in cases.NAMES:
         candidates, sequences = cases.read_case(name)
-        paths = {(chain.entity, chain.copy): path for chain, path in thread(candidates, sequences)}
-        state = np.concatenate([paths[chain.entity, chain.copy] for chain in protein_chains(sequences)])
-        traced = cases.trace_of(state, candidates, sequences)
+        traced = thread(candidates, sequences)
         groups[cases.group_of(name)].append(cases.score_case(name, traced, sequences)[:2])
     print("| group | acc | right/placed | known: acc | right/placed |\n|---|---|---|---|---|")
     for group, scores in sorted(groups.items()):
@@ -134,10 +116,8 @@ def on_maps(real: Path, built: Path) -> None:
         candidates = read_candidates(folder / "candidates.npz")
         sequences, _ = read_sequences(real / folder.name / "seq.fasta", {})
         cells = []
-        for model in (
-            as_model(candidates, sequences, thread(candidates, sequences)),
-            read_structure(folder / "model.cif"),
-        ):
+        traced = model_from_trace(thread(candidates, sequences), sequences).structure
+        for model in (traced, read_structure(folder / "model.cif")):
             score = evaluate(model, target)["chain_comparison"]["entire_target"]
             cells += [f"{score['found_percent']:.1f}", f"{score['seq_match_percent'] or 0:.1f}"]
         print(f"| {folder.name} | {' | '.join(cells)} |", flush=True)

@@ -17,9 +17,6 @@ from hmm.sparse import Decoder, Path
 LEAST_RESIDUES = 50
 """From fewer residues nothing is concluded."""
 
-TRIED_SHARE = 0.2
-"""Share that look-alikes have in the log probability that is tried."""
-
 RANGE = (0.2, 5.0)
 """Temperatures that are looked at."""
 
@@ -54,8 +51,8 @@ def types_temperature(
     return 1.0 if len(types) < LEAST_RESIDUES else _likeliest(types, log_types(aa_prob)[states])[1]
 
 
-def types_are_noisy(traced: Sequence[tuple[Chain, Path]], aa_prob: FloatArray) -> bool:
-    """Whether the types (N, 20) of the states fit the residues traced there better if look-alikes count as well.
+def types_are_noisy(traced: Sequence[tuple[Chain, Path]], aa_prob: FloatArray, share: float) -> bool:
+    """Whether the types (N, 20) of the states fit the residues traced there better if look-alikes have this share.
 
     Probabilities that a network was trained for do not: those of look-alikes are already what they should be. Where
     a few residues are traced nothing is concluded.
@@ -64,7 +61,7 @@ def types_are_noisy(traced: Sequence[tuple[Chain, Path]], aa_prob: FloatArray) -
     if len(types) < LEAST_RESIDUES:
         return False
     log_probability = log_types(aa_prob)
-    mixed = with_look_alikes(log_probability, TRIED_SHARE)
+    mixed = with_look_alikes(log_probability, share)
     gain = _likeliest(types, mixed[states])[0] - _likeliest(types, log_probability[states])[0]
     return gain > CONFUSED
 

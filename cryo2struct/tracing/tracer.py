@@ -105,7 +105,7 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
             found += [tried(one, settings), tried(one, poor)]
         readings, placements = best(found)
         traced = [(placement.chain, placement.path) for placement in placements]
-        if noisy != poor and types_are_noisy(traced, readings.candidates.aa_prob):
+        if noisy != poor and types_are_noisy(traced, readings.candidates.aa_prob, noisy.type_confusion):
             found += [tried(readings, noisy)]
     return _build_trace(*best(found), settings)
 

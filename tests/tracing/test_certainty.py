@@ -63,7 +63,7 @@ def true_path(name):
 @pytest.mark.parametrize("name", ["hard_vectors_1", "hard_vectors_3", "copies_2"])
 def test_types_drawn_about_look_alikes_are_noisy(name):
     candidates, _ = cases.read_case(name)
-    assert types_are_noisy(true_path(name), candidates.aa_prob)
+    assert types_are_noisy(true_path(name), candidates.aa_prob, SETTINGS.underconfident.type_confusion)
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.6])
@@ -73,7 +73,8 @@ def test_types_that_are_probabilities_are_not_noisy(temperature):
     (chain,) = protein_chains(sequences)
     for placed in (800, LEAST_RESIDUES - 1, 0):
         state = np.where(np.arange(800) < placed, np.arange(800), -1)
-        assert not types_are_noisy([(chain, Path(state, state < 0, 0.0))], candidates.aa_prob)
+        path = Path(state, state < 0, 0.0)
+        assert not types_are_noisy([(chain, path)], candidates.aa_prob, SETTINGS.underconfident.type_confusion)
 
 
 def test_confusion_names_the_types_that_are_likely_together():
