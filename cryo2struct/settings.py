@@ -104,11 +104,13 @@ class SequenceSettings(_Group):
     head: Path | None = Field(None, description="folder of an exported sequence head; the shipped one when absent")
 
 
-class TypeSettings(_Group):
-    """How the predicted types are read where they are noisy or less sure than they are right, see `TracingSettings`."""
+class UnderconfidentTracingSettings(_Group):
+    """Weights of tracing where types are noisy or less sure than they are right, see `TracingSettings`."""
 
     type_temperature: float = Field(gt=0, description="divides the log odds of the amino-acid types")
     type_confusion: float = Field(ge=0, le=1, description="share that types which are taken for each other have")
+    skip_open: float = Field(ge=0, description="cost of the first residue without a candidate, nats")
+    bend_weight: float = Field(ge=0, description="weight of the distance of C-alphas two residues apart")
 
 
 class PoorTracingSettings(_Group):
@@ -121,6 +123,7 @@ class PoorTracingSettings(_Group):
     direction_kappa: float = Field(gt=0, description="concentration of those directions around the true ones")
     direction_offset: float = Field(description="log odds from which on they speak for a link")
     bend_weight: float = Field(ge=0, description="weight of the distance of C-alphas two residues apart")
+    twist_weight: float = Field(ge=0, description="weight of the twist of four C-alphas in a row")
     break_cost: float = Field(ge=0, description="cost of a further piece of a chain, nats")
 
 
@@ -165,6 +168,7 @@ class TracingSettings(_Group):
     )
     reverse_weight: float = Field(ge=0, description="weight of the log odds of both ways")
     bend_weight: float = Field(ge=0, description="weight of the distance of C-alphas two residues apart")
+    twist_weight: float = Field(ge=0, description="weight of the twist of four C-alphas in a row")
     break_cost: float = Field(
         ge=0, description="cost of a further piece of a chain, nats: what a piece must bring by itself"
     )
@@ -211,7 +215,7 @@ class TracingSettings(_Group):
     )
     min_segment: int = Field(ge=1, description="shorter runs are left out, residues")
     max_interpolated: int = Field(ge=0, description="longest gap that is filled by interpolation, residues")
-    underconfident: TypeSettings = Field(
+    underconfident: UnderconfidentTracingSettings = Field(
         description="taken instead of those above where types are less sure than they are right, or noisy"
     )
     poor: PoorTracingSettings = Field(

@@ -108,7 +108,7 @@ def chance_evidence(
     for chain in (chain for chain in chains if chain.copy == 0):
         for seed in range(SHUFFLES):
             symbols = np.random.default_rng(seed).permutation(symbols_of(chain))
-            path = decoder.decode(symbols, emission)
+            path = decoder.decode(symbols, emission, once=False)
             for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
                 total = np.concatenate([[0.0], np.cumsum(emission[symbols[run], path.state[run]])])
                 for width in range(1, min(len(run) + 1, len(most))):

@@ -23,6 +23,26 @@ STEP_MEAN = np.array([3.8, 6.0, 7.6, 9.3, 11.2])
 STEP_SD = np.array([0.04, 0.65, 2.0, 2.8, 3.3])
 """Distance of C-alphas 1 to 5 residues apart, mean and standard deviation in angstrom, in perfect models."""
 
+TWIST = np.array(
+    [
+        [-2.9, -2],
+        [-2.9, -2],
+        [-2.9, -2],
+        [-2.9, -0.62],
+        [-2.54, 0.81],
+        [-2.05, 0.81],
+        [-1.49, 0.16],
+        [-0.59, -0.41],
+        [0.05, -0.49],
+        [0.55, -0.14],
+        [1.01, 0.38],
+        [0.97, 0.42],
+        [0.11, -0.1],
+        [0.11, -0.1],
+        [0.11, -0.1],
+    ]
+)
+
 MAX_LINK_COST = 6.0
 """Links that cost more than this for their distance and for what they skip are not made, nats."""
 

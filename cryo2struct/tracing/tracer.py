@@ -19,7 +19,7 @@ from cryo2struct.tracing.confidence import Register, Ring, chance_evidence, trus
 from cryo2struct.tracing.copies import carried_chains
 from cryo2struct.tracing.gaps import fill_gaps
 from cryo2struct.tracing.readings import Readings, both_ways, one_way
-from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, emission_scores, make_links, residue_scores
+from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, TWIST, emission_scores, make_links, residue_scores
 from hmm.sparse import Competition, Decoder, Path, decode_chains
 
 REACH = (5.0, 3.8)
@@ -91,7 +91,7 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     if temperature < UNDERCONFIDENT:
         settings = settings.model_copy(update=dict(settings.underconfident))
     poor = settings.model_copy(update=dict(settings.poor))
-    noisy = poor.model_copy(update=dict(settings.underconfident))
+    noisy = poor.model_copy(update=dict(settings.underconfident) | dict(settings.poor))
 
     def best(found: list[tuple[Readings, list[Placement]]]) -> tuple[Readings, list[Placement]]:
         return max(found, key=lambda each: expected_right(each[1], settings))
@@ -129,6 +129,7 @@ def make_decoder(readings: Readings, settings: TracingSettings) -> Decoder:
         site=readings.site,
         # along the line of i and i + 2 the noise of two positions counts a little less than in a link
         bend=(STEP_MEAN[1], float(np.hypot(STEP_SD[1], 0.9 * settings.link_sd)), settings.bend_weight, BEND_CAP),
+        twist=settings.twist_weight * TWIST,
         break_cost=settings.break_cost,
         reach=REACH,
         beam=settings.beam,

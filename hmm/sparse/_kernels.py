@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm._jit import njit
-from hmm.sparse._path_kernels import bend_score
+from hmm.sparse._path_kernels import shape_score
 
 Array = NDArray[Any]
 
@@ -151,7 +151,7 @@ def _extend(
     links: tuple,
     xyz: Array,
     site: Array,
-    bend: Array,
+    shape: tuple,
     row: tuple,
     hypotheses: tuple,
     once: bool,
@@ -165,18 +165,21 @@ def _extend(
     start, target, link_score = links
     first, last, visited = row
     state, total, _, parent, before = hypotheses
+    most = shape[1].max()
     for h in range(first, last):
-        source, mine, grand = state[h], visited[h - first], before[h]
+        source, mine = state[h], visited[h - first]
+        far = before[parent[h]] if before[h] >= 0 else -1
+        behind = (source, before[h], far) if k == 1 else (source, -1, -1)
+        open_end = most if k == 1 and far >= 0 else 0.0
         back = site[state[parent[h]]] if parent[h] >= 0 else -1
         for link in range(start[source, k - 1], start[source, k]):
             s = target[link]
             score = total[h] + link_score[link] + (emission[s] - price[site[s]])
-            if score <= scores[s, -1]:
+            if score + open_end <= scores[s, -1]:
                 continue
             if _holds(mine, site[s], parent, state, h, site) if once else back == site[s]:
                 continue
-            if k == 1 and grand >= 0:
-                score += bend_score(xyz, grand, s, bend)
+            score += shape_score(xyz, behind, s, shape)
             if scores[s, 0] == -np.inf:
                 touched[n_touched] = s
                 n_touched += 1
@@ -289,7 +292,7 @@ def best_path(
     links: tuple,
     gain: Array,
     places: tuple,
-    bend: Array,
+    shape: tuple,
     breaks: tuple,
     beam: int,
     width: int,
@@ -307,7 +310,7 @@ def best_path(
     links : start, target, score of `hmm.sparse.links.Links`
     gain : (N,) see `gains`
     places : positions (N, 3), the states sorted by x, their x, the states where a path may start, and their sites (N,)
-    bend : (4,) see `bend_score`
+    shape : bend (4,) and twist (bins, 2), see `bend_score` and `twist_score`
     breaks : cost of leaving a piece and starting another one, and (2,) the reach: a piece may start within
         reach[0] + reach[1] * (symbols since the end of the one before)
     beam : hypotheses per symbol and state
@@ -330,7 +333,7 @@ def best_path(
         n = _start_pieces(i, shown, gain, places, reach, rest, every, once, scores, parents, touched)
         for k in range(1, min(steps, i) + 1):
             row = (first[i - k], first[i - k + 1], visited[(i - k) % (steps + 1)])
-            n = _extend(k, shown, links, places[0], places[4], bend, row, every, once, scores, parents, touched, n)
+            n = _extend(k, shown, links, places[0], places[4], shape, row, every, once, scores, parents, touched, n)
         reached = _in_order(touched[:n], scores)
         cutoff = _prune(scores, gain, reached, rest[0], break_cost, width)
         every = _grown(every, first[i] + min(capacity, n * beam))

@@ -23,6 +23,33 @@ def bend_score(xyz: Array, first: int, last: int, bend: Array) -> float:
 
 
 @njit
+def twist_score(xyz: Array, a: int, b: int, c: int, d: int, twist: Array) -> float:
+    """Score of four states of successive symbols; twist has a row per unit of the distance between first and last.
+
+    Its columns are for left-handed and right-handed turns.
+    """
+    squared, volume = 0.0, 0.0
+    for x in range(3):
+        y, z = (x + 1) % 3, (x + 2) % 3
+        squared += (xyz[d, x] - xyz[a, x]) ** 2
+        minor = (xyz[b, y] - xyz[a, y]) * (xyz[c, z] - xyz[b, z]) - (xyz[b, z] - xyz[a, z]) * (xyz[c, y] - xyz[b, y])
+        volume += minor * (xyz[d, x] - xyz[c, x])
+    return twist[min(int(np.sqrt(squared)), len(twist) - 1), 1 if volume > 0 else 0]
+
+
+@njit
+def shape_score(xyz: Array, behind: tuple[int, int, int], s: int, shape: tuple[Array, Array]) -> float:
+    """What bend and twist add where state s follows the states one, two and three symbols before, -1 where none is."""
+    near, middle, far = behind
+    if middle < 0:
+        return 0.0
+    score = bend_score(xyz, middle, s, shape[0])
+    if far >= 0:
+        score += twist_score(xyz, far, middle, near, s, shape[1])
+    return score
+
+
+@njit
 def _find_link(start: Array, target: Array, source: int, s: int, step: int) -> int:
     """Index of the link from a state to another one `step` symbols later, -1 where there is none."""
     if step < start.shape[1]:
@@ -34,13 +61,14 @@ def _find_link(start: Array, target: Array, source: int, s: int, step: int) -> i
 
 @njit
 def walk(
-    symbols: Array, state: Array, emission: Array, links: tuple, xyz: Array, bend: Array, break_cost: float
+    symbols: Array, state: Array, emission: Array, links: tuple, xyz: Array, shape: tuple, break_cost: float
 ) -> tuple[float, Array]:
     """Score of a given path (L,), -1 where a symbol has no state, and where it has no link from the state before."""
     start, target, link_score = links
     total = 0.0
     opens = np.zeros(len(state), np.bool_)
-    before, last, straight = -1, -1, False
+    last = -1
+    behind = (-1, -1, -1)
     for i in range(len(state)):
         s = state[i]
         if s < 0:
@@ -53,13 +81,13 @@ def walk(
             if found < 0:
                 opens[i] = True
                 total -= break_cost
-                straight = False
             else:
                 total += link_score[found]
-                if i - last == 1 and straight:
-                    total += bend_score(xyz, state[before], s, bend)
-                straight = i - last == 1
-        before, last = last, i
+            if found < 0 or i - last > 1:
+                behind = (-1, -1, -1)
+            total += shape_score(xyz, behind, s, shape)
+        behind = (s, behind[0], behind[1])
+        last = i
     return total, opens
 
 
@@ -67,19 +95,19 @@ def walk(
 def _joint(
     head: Array,
     last: int,
-    straight: bool,
+    linked: int,
     tail: Array,
     following: Array,
     cut: int,
     links: tuple,
     xyz: Array,
-    bend: Array,
+    shape: tuple,
     break_cost: float,
 ) -> float:
     """What the score of a path owes to joining head[:cut] and tail[cut:].
 
-    `last` is the last symbol with a state of the head, `straight` whether a link of one symbol ends there;
-    `following` (L + 1,) is the first symbol from each one on with a state of the tail.
+    `last` is the last symbol with a state of the head, `linked` the number of links of one symbol, 2 at most, that
+    lead there one after the other; `following` (L + 1,) is the first symbol from each one on with a state of the tail.
     """
     start, target, link_score = links
     here = following[cut]
@@ -89,17 +117,21 @@ def _joint(
     if found < 0:
         return -break_cost
     total = link_score[found]
-    if here - last == 1:
-        if straight:
-            total += bend_score(xyz, head[last - 1], tail[here], bend)
-        after = here + 1
-        if following[after] == after < len(tail) and _find_link(start, target, tail[here], tail[after], 1) >= 0:
-            total += bend_score(xyz, head[last], tail[after], bend)
+    if here - last > 1:
+        return total
+    behind = (head[last], head[last - 1] if linked > 0 else -1, head[last - 2] if linked > 1 else -1)
+    # the first three states of the tail have states of the head behind them
+    for i in range(here, min(here + 3, len(tail))):
+        if i > here and (tail[i] < 0 or _find_link(start, target, tail[i - 1], tail[i], 1) < 0):
+            break
+        alone = (tail[i - 1] if i > here else -1, tail[i - 2] if i > here + 1 else -1, -1)
+        total += shape_score(xyz, behind, tail[i], shape) - shape_score(xyz, alone, tail[i], shape)
+        behind = (tail[i], behind[0], behind[1])
     return total
 
 
 @njit
-def exchange(first: Array, second: Array, links: tuple, xyz: Array, bend: Array, break_cost: float) -> bool:
+def exchange(first: Array, second: Array, links: tuple, xyz: Array, shape: tuple, break_cost: float) -> bool:
     """Swap tails of two paths (L,) of the same symbols in place where that raises their total; whether any was."""
     length = len(first)
     start, target, _ = links
@@ -108,15 +140,13 @@ def exchange(first: Array, second: Array, links: tuple, xyz: Array, bend: Array,
     for k in range(2):
         for i in range(length - 1, -1, -1):
             following[k, i] = i if paths[k][i] >= 0 else following[k, i + 1]
-    last, straight = np.array([-1, -1]), np.array([False, False])
+    last, linked = np.array([-1, -1]), np.array([0, 0])
     swapped = False
     for cut in range(length):
         gain = 0.0
         for k in range(2):
             for j in range(2):
-                joint = _joint(
-                    paths[k], last[k], straight[k], paths[j], following[j], cut, links, xyz, bend, break_cost
-                )
+                joint = _joint(paths[k], last[k], linked[k], paths[j], following[j], cut, links, xyz, shape, break_cost)
                 gain += -joint if k == j else joint
         if cut > 0 and gain > 1e-9:
             swapped = True
@@ -126,6 +156,6 @@ def exchange(first: Array, second: Array, links: tuple, xyz: Array, bend: Array,
         for k in range(2):
             s = paths[k][cut]
             if s >= 0:
-                linked = last[k] == cut - 1 and cut > 0 and _find_link(start, target, paths[k][cut - 1], s, 1) >= 0
-                last[k], straight[k] = cut, linked
+                by_one = last[k] == cut - 1 and cut > 0 and _find_link(start, target, paths[k][cut - 1], s, 1) >= 0
+                last[k], linked[k] = cut, min(linked[k] + 1, 2) if by_one else 0
     return swapped

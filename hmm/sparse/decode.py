@@ -37,11 +37,11 @@ class Path:
 class Decoder:
     """A sparse model and how it is searched.
 
-    The score of a path is the sum of its emissions, of its links, of a term for the distance between states two
-    symbols apart, and `-break_cost` for each piece after the first. A path starts and ends anywhere; symbols outside
-    its pieces cost nothing. Up to `beam` hypotheses are kept per symbol and state, each of which never enters a site
-    twice; a hypothesis that is worse than the best path so far minus the break cost is dropped, which is exact but
-    for the visited sites and the reach.
+    The score of a path is the sum of its emissions, of its links, of terms for the distances between states two and
+    three symbols apart where no symbol between them is skipped, and `-break_cost` for each piece after the first. A
+    path starts and ends anywhere; symbols outside its pieces cost nothing. Up to `beam` hypotheses are kept per symbol
+    and state, each of which never enters a site twice; a hypothesis that is worse than the best path so far minus the
+    break cost is dropped, which is exact but for the visited sites and the reach.
 
     Attributes
     ----------
@@ -59,6 +59,9 @@ class Decoder:
         Hypotheses per symbol; as many as there are states if that is more, since a path may start at any.
     site : (N,) int, optional
         States of one site exclude each other; without it each state is a site of its own.
+    twist : (bins, 2) float64, optional
+        Score of the distance between states three symbols apart, a row per unit of distance (the last one for all
+        beyond), for left-handed and right-handed turns.
     """
 
     links: Links
@@ -69,6 +72,7 @@ class Decoder:
     beam: int = 1
     width: int = 4000
     site: NDArray[np.integer[Any]] | None = None
+    twist: NDArray[np.float64] | None = None
 
     @cached_property
     def sites(self) -> NDArray[np.int64]:
@@ -99,7 +103,7 @@ class Decoder:
         which two hypotheses per symbol and state are enough. With `near`, a path starts at one of these states or
         where a link leads from them, which saves looking at all others.
         """
-        links, xyz, bend, break_cost = self.model
+        links, xyz, shape, break_cost = self.model
         state, opens, score = best_path(
             np.ascontiguousarray(symbols, dtype=np.int64),
             emission,
@@ -107,7 +111,7 @@ class Decoder:
             links,
             self._gain,
             (xyz, *self._by_x, np.arange(len(xyz)) if near is None else self._around(near), self.sites),
-            bend,
+            shape,
             (break_cost, np.array(self.reach, dtype=np.float64)),
             self.beam if once else min(self.beam, 2),
             max(self.width, len(self.xyz)),
@@ -123,14 +127,16 @@ class Decoder:
 
     @cached_property
     def model(self) -> tuple[Any, ...]:
-        """Links (start, target, score), positions, bend and break cost as the kernels take them."""
+        """Links (start, target, score), positions, (bend, twist) and break cost as the kernels take them."""
         links = (self.links.start, self.links.target, self.links.score)
-        return links, self.xyz, np.array(self.bend, dtype=np.float64), float(self.break_cost)
+        twist = np.zeros((1, 2)) if self.twist is None else np.ascontiguousarray(self.twist, dtype=np.float64)
+        return links, self.xyz, (np.array(self.bend, dtype=np.float64), twist), float(self.break_cost)
 
     @cached_property
     def _gain(self) -> NDArray[np.float64]:
-        """Most that a link adds after each state, (N,)."""
-        return gains(self.links.start, self.links.score)
+        """Most that a path gains after each state (N,) by having come there."""
+        # a twist for each of the next three states
+        return gains(self.links.start, self.links.score) + 3 * max(0.0, self.model[2][1].max())
 
     @cached_property
     def _by_x(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -22,6 +22,7 @@ def random_decoder(seed, n_states, break_cost, beam=1000):
         links,
         rng.normal(0, 3, (n_states, 3)),
         bend=(6.0, 1.0, 0.5, 3.0),
+        twist=rng.normal(0, 1, (8, 2)),
         break_cost=break_cost,
         reach=(1e9, 0.0),
         beam=beam,
@@ -32,6 +33,7 @@ def random_decoder(seed, n_states, break_cost, beam=1000):
 
 def slow_score(decoder, symbols, state, emission):
     """Score of a path, link by link, and where it has none."""
+    xyz = decoder.xyz
     links, placed = decoder.links, [i for i in range(len(state)) if state[i] >= 0]
     total, opens = 0.0, np.zeros(len(state), bool)
     steps = [None]
@@ -48,8 +50,12 @@ def slow_score(decoder, symbols, state, emission):
         total += scores[0] if scores else -decoder.break_cost
         if steps[-2:] == [1, 1]:
             mean, sd, weight, cap = decoder.bend
-            distance = np.linalg.norm(decoder.xyz[state[i]] - decoder.xyz[state[placed[n - 2]]])
+            distance = np.linalg.norm(xyz[state[i]] - xyz[state[placed[n - 2]]])
             total -= weight * min(0.5 * ((distance - mean) / sd) ** 2, cap)
+        if steps[-3:] == [1, 1, 1]:
+            a, b, c, d = xyz[state[placed[n - 3 : n + 1]]]
+            row = min(int(np.linalg.norm(d - a)), len(decoder.twist) - 1)
+            total += decoder.twist[row, int(np.linalg.det([b - a, c - b, d - c]) > 0)]
     return total, opens
 
 

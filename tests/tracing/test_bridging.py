@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
-from cryo2struct.settings import TypeSettings, load_settings
+from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace
 from cryo2struct.tracing.bridging import bridge_gaps
 from cryo2struct.tracing.chains import protein_chains, symbols_of
@@ -21,8 +21,10 @@ LENGTH = 80
 GAP = np.arange(34, 48)
 USUAL = load_settings().tracing
 # types are right by .83 here and say .6
+AS_SURE = {name: getattr(USUAL, name) for name in type(USUAL.underconfident).model_fields}
 TRACING = USUAL.model_copy(
-    update={"underconfident": TypeSettings(type_temperature=USUAL.type_temperature, type_confusion=0)}
+    # the turns of a random walk are not those of a protein
+    update={"underconfident": USUAL.underconfident.model_copy(update=AS_SURE), "twist_weight": 0.0}
 )
 
 

@@ -67,8 +67,13 @@ def test_types_that_are_not_sure_enough_are_read_otherwise(monkeypatch, temperat
 
 def test_noisy_types_of_poor_candidates_are_read_otherwise_as_well(monkeypatch):
     _, tried, _ = choose(monkeypatch, (30, 0.9), (40, 0.6), noisy=True)
-    poor = dict(SETTINGS) | dict(SETTINGS.poor)
-    assert [dict(settings) for settings in tried] == [dict(SETTINGS), poor, poor | dict(SETTINGS.underconfident)]
+    poor_weights = dict(SETTINGS.poor)
+    poor = dict(SETTINGS) | poor_weights
+    assert [dict(settings) for settings in tried] == [
+        dict(SETTINGS),
+        poor,
+        dict(SETTINGS) | dict(SETTINGS.underconfident) | poor_weights,
+    ]
 
 
 @pytest.mark.slow
