@@ -25,9 +25,9 @@ STEP_SD = np.array([0.04, 0.65, 2.0, 2.8, 3.3])
 
 TWIST = np.array(
     [
-        [-2.9, -2],
-        [-2.9, -2],
-        [-2.9, -2],
+        [-2.9, -2.0],
+        [-2.9, -2.0],
+        [-2.9, -2.0],
         [-2.9, -0.62],
         [-2.54, 0.81],
         [-2.05, 0.81],
@@ -38,14 +38,13 @@ TWIST = np.array(
         [1.01, 0.38],
         [0.97, 0.42],
         [0.11, -0.1],
-        [0.11, -0.1],
-        [0.11, -0.1],
     ]
 )
+"""Log odds of the distance of C-alphas three residues apart, a row per angstrom (the last one for all beyond), left- and
+right-handed turns: four in a row, .5 A off per coordinate, against others that links join (docs/trials/hmm.md)."""
 
 MAX_LINK_COST = 6.0
 """Links that cost more than this for their distance and for what they skip are not made, nats."""
-
 
 AGAINST = -0.3
 """Cosine of a link and the predicted direction below which a candidate would be passed against its direction."""
