@@ -40,7 +40,7 @@ TWIST = np.array(
         [0.11, -0.1],
     ]
 )
-"""Log odds of the distance of C-alphas three residues apart, a row per angstrom (the last one for all beyond), left- and
+"""Log odds of the distance of C-alphas three residues apart, a row per angstrom (the last for all beyond), left- and
 right-handed turns: four in a row, .5 A off per coordinate, against others that links join (docs/trials/hmm.md)."""
 
 MAX_LINK_COST = 6.0
