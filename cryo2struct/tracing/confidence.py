@@ -102,7 +102,7 @@ def chance_evidence(
     """Evidence, nats, that a path which is nowhere right reaches in windows of 0, 1, ... residues.
 
     It is the most that the paths of the sequences in shuffled order reach, which have the composition of the true
-    ones and nothing else, and at least `settings.chance_evidence`.
+    ones and nothing else and may come back to a candidate: an upper bound. It is at least `settings.chance_evidence`.
     """
     most = np.full(2 * settings.register_window + 2, settings.chance_evidence)
     for chain in (chain for chain in chains if chain.copy == 0):
