@@ -187,8 +187,14 @@ class TracingSettings(_Group):
     register_temperature: float = Field(
         gt=0, description="divides the evidence for the register; above 1 because neighbouring residues err together"
     )
-    chance_evidence: float = Field(
-        description="least evidence in such a window that a path is credited with without being right, nats"
+    chance_spread: float = Field(
+        ge=0,
+        description="evidence that a path which is nowhere right may reach: standard deviations above the mean of such",
+    )
+    chance_prior: float = Field(
+        ge=0,
+        le=1,
+        description="weight of what a path shows to be right altogether against what a window shows; 0 ignores it",
     )
     slip: float = Field(
         ge=0, le=1, description="probability that a path leaves its register from one residue to the next one"

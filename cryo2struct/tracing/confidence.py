@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit, logsumexp
 
 from cryo2struct.objects import FloatArray, IntArray
 from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.chains import Chain, symbols_of
 from hmm.sparse import Decoder, Path
 
-SHUFFLES = 3
-"""Shuffled sequences that are threaded for each sequence."""
+CHANCE_RESIDUES = 600
+"""Least number of residues of the shuffled sequences that are threaded."""
+
+PRIOR_ROUNDS = 30
+PRIOR_TOLERANCE = 1e-3
+"""The share of a path that is right is settled when its log odds change by less than this, or after so many rounds."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +77,28 @@ class Ring:
         The candidates in a window along the traced piece are held fixed and every other place of every sequence, in
         both directions, is compared for its types: softmax of the sums of log odds over the window, each place
         equally likely beforehand. Places that run over the end of a sequence take part as well. One more competitor
-        is a path that is nowhere right, which the search lifts to `chance`, see `chance_evidence`.
+        is a path that is nowhere right, which the search lifts to `chance`, see `chance_evidence`. The less of the
+        path turns out to be right, the likelier is that one beforehand (empirical Bayes, Efron 2010).
         """
         length = len(chain.types)
         probability, other_prob, place = np.zeros(length), np.zeros(length), np.full(length, -1)
-        for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
-            shown = emission[:, path.state[run]].astype(np.float32)[self._symbols] / settings.register_temperature
+        runs = runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps)
+        if runs:
             first = self._first[chain.entity]
-            own = slice(first, first + length)
-            probability[run], other_prob[run], place[run] = _run_register(run, own, shown, chance, settings)
-        placed = place >= 0
+            symbols = slice(first, first + length)
+            compared = [
+                _compare(run, symbols, emission[:, path.state[run]][self._symbols], chance, settings) for run in runs
+            ]
+            placed = np.concatenate(runs)
+            own, rest, by_chance, other, other_place = map(np.concatenate, zip(*compared, strict=True))
+            place[placed] = other_place
+            probability[placed], total = _with_prior(runs, own, rest, by_chance, settings)
+            other_prob[placed] = np.minimum(np.exp(other - total), 1 - probability[placed])
         return Register(
             probability,
             other_prob,
-            np.where(placed, self._entity[place], -1),
-            np.where(placed, self._position[place], -1),
+            np.where(place >= 0, self._entity[place], -1),
+            np.where(place >= 0, self._position[place], -1),
         )
 
 
@@ -101,28 +113,32 @@ def chance_evidence(
 ) -> FloatArray:
     """Evidence, nats, that a path which is nowhere right reaches in windows of 0, 1, ... residues.
 
-    It is the most that the paths of the sequences in shuffled order reach, which have the composition of the true
-    ones and nothing else and may come back to a candidate: an upper bound. It is at least `settings.chance_evidence`.
+    It is measured on paths of the sequences in shuffled order, which have the composition of the true ones and nothing
+    else: the mean over their windows and `settings.chance_spread` standard deviations.
     """
-    most = np.full(2 * settings.register_window + 2, settings.chance_evidence)
-    for chain in (chain for chain in chains if chain.copy == 0):
-        for seed in range(SHUFFLES):
-            symbols = np.random.default_rng(seed).permutation(symbols_of(chain))
-            path = decoder.decode(symbols, emission, once=False)
+    totals: list[list[FloatArray]] = [[] for _ in range(2 * settings.register_window + 2)]
+    first = [symbols_of(chain) for chain in chains if chain.copy == 0]
+    times = -(-CHANCE_RESIDUES // sum(map(len, first)))
+    for symbols in first:
+        for seed in range(times):
+            shuffled = np.random.default_rng(seed).permutation(symbols)
+            path = decoder.decode(shuffled, emission)
             for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
-                total = np.concatenate([[0.0], np.cumsum(emission[symbols[run], path.state[run]])])
-                for width in range(1, min(len(run) + 1, len(most))):
-                    most[width] = max(most[width], (total[width:] - total[:-width]).max())
-    return np.maximum.accumulate(most)
+                total = np.concatenate([[0.0], np.cumsum(emission[shuffled[run], path.state[run]])])
+                for width in range(1, min(len(run) + 1, len(totals))):
+                    totals[width].append(total[width:] - total[:-width])
+    windows = [np.concatenate(of_width or [np.zeros(1)]) for of_width in totals]
+    return np.maximum.accumulate([each.mean() + settings.chance_spread * each.std() for each in windows])
 
 
-def _run_register(
-    run: IntArray, own: slice, shown: FloatArray, chance: FloatArray, settings: TracingSettings
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Softmax probability (n,) of the traced place among all of them, that of the best other place, and that place.
+def _compare(
+    run: IntArray, symbols: slice, shown: FloatArray, chance: FloatArray, settings: TracingSettings
+) -> tuple[FloatArray, ...]:
+    """Log weights (n,) of the traced place, of all others, of chance and of the best other place, and that place.
 
-    `shown` is (places, n), `own` the places of this sequence.
+    `shown` is (places, n), `symbols` the places of this sequence.
     """
+    shown = np.asarray(shown / settings.register_temperature, dtype=np.float32)
     n_places, along = len(shown), run - run[0]
     begin, end = _windows(len(run), settings.register_window)
     places = np.arange(n_places)
@@ -132,22 +148,37 @@ def _run_register(
         sums = np.zeros((len(run) + 1, n_places), np.float32)
         np.cumsum(shown[rows, np.arange(len(run))[:, None]], axis=0, out=sums[1:])
         evidence.append(sums[end] - sums[begin])
-    traced = evidence[0][:, own.start + run[0]]
-    chance = chance[end - begin] / settings.register_temperature
-    top = np.maximum(np.maximum(evidence[0].max(axis=1), evidence[1].max(axis=1)), chance)
-    total = sum(np.exp(part - top[:, None]).sum(axis=1) for part in evidence) + np.exp(chance - top)
+    traced = evidence[0][:, symbols.start + run[0]]
     # the same letters in another entity are the same register
     alike = np.abs(evidence[0] - traced[:, None]) < 1e-4
-    alike[:, own] = False
-    same = 1 + alike.sum(axis=1)
-    probability = _held(np.asarray(same * np.exp(traced - top) / total, dtype=np.float64), run, settings.slip)
-    alike[:, own.start + run[0]] = True
+    alike[:, symbols] = False
+    alike[:, symbols.start + run[0]] = True
+    own = traced + np.log(alike.sum(axis=1))
     evidence[0][alike] = -np.inf
     both = np.concatenate(evidence, axis=1)
     best = both.argmax(axis=1)
-    other = np.exp(both[np.arange(len(run)), best] - top) / total
     place = (best + np.where(best < n_places, along, -along)) % n_places
-    return probability, np.minimum(other, 1 - probability), place
+    by_chance = chance[end - begin] / settings.register_temperature
+    return own, logsumexp(both, axis=1), by_chance, both[np.arange(len(run)), best], place
+
+
+def _with_prior(
+    runs: list[IntArray], own: FloatArray, rest: FloatArray, by_chance: FloatArray, settings: TracingSettings
+) -> tuple[FloatArray, FloatArray]:
+    """Probability (n,) of the traced place and log of the sum of all weights, at the share that it makes right itself.
+
+    Windows overlap: the odds of that share count `settings.chance_prior` times.
+    """
+    ends = np.cumsum([len(run) for run in runs])[:-1]
+    log_odds = 0.0
+    for _ in range(PRIOR_ROUNDS):
+        total = np.logaddexp(own, np.logaddexp(rest, by_chance - settings.chance_prior * log_odds))
+        pieces = np.split(np.exp(own - total), ends)
+        held = np.concatenate([_held(piece, run, settings.slip) for piece, run in zip(pieces, runs, strict=True)])
+        before, log_odds = log_odds, float(logit((held.sum() + 1) / (len(held) + 2)))
+        if abs(log_odds - before) < PRIOR_TOLERANCE:
+            break
+    return held, total
 
 
 def _held(probability: FloatArray, run: IntArray, slip: float) -> FloatArray:

@@ -8,9 +8,11 @@ from cryo2struct.errors import InputError, NothingToBuildError
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import doubt, trace
-from cryo2struct.tracing.chains import protein_chains
-from cryo2struct.tracing.confidence import Ring
+from cryo2struct.tracing.chains import protein_chains, symbols_of
+from cryo2struct.tracing.confidence import Ring, chance_evidence, runs_of
+from cryo2struct.tracing.readings import one_way
 from cryo2struct.tracing.scores import emission_scores
+from cryo2struct.tracing.tracer import make_decoder
 from hmm.sparse import Path
 
 GROUPS = sorted(cases.FLOOR)
@@ -182,6 +184,25 @@ def test_where_nothing_is_sure_the_likely_is_kept_and_said():
         trace(blurred, sequences, strict.model_copy(update={"guess_factor": 1e9}))
 
 
+def test_chance_is_the_mean_of_shuffled_paths_and_its_spread():
+    candidates, sequences = cases.read_case("easy_1")
+    settings = load_settings(None, {"tracing.register_window": 1, "tracing.chance_spread": 1.5}).tracing
+    chains = protein_chains(sequences)
+    decoder, emission = make_decoder(one_way(candidates), settings), emission_scores(candidates, settings)
+    symbols = symbols_of(chains[0])
+    windows = {width: [] for width in (1, 2, 3)}
+    for seed in range(-(-600 // len(symbols))):
+        shuffled = np.random.default_rng(seed).permutation(symbols)
+        path = decoder.decode(shuffled, emission)
+        scores = np.where(path.state >= 0, emission[shuffled, path.state], np.nan)
+        for run in runs_of(np.flatnonzero(path.state >= 0), path.opens, settings.skip_steps):
+            for width, totals in windows.items():
+                totals += [scores[run[n : n + width]].sum() for n in range(len(run) - width + 1)]
+    expected = [0.0] + [np.mean(totals) + 1.5 * np.std(totals) for totals in windows.values()]
+    found = chance_evidence(decoder, chains, emission, settings)
+    assert found == pytest.approx(np.maximum.accumulate(expected))
+
+
 def test_no_candidates_and_no_protein_are_refused():
     candidates, sequences = cases.read_case("easy_1")
     none = Candidates(np.zeros((0, 3)), np.zeros(0), np.zeros((0, 20)))
@@ -204,7 +225,9 @@ def test_register_probability_against_direct_enumeration():
     rng = np.random.default_rng(0)
     letters = "".join(rng.choice(list(AMINO_ACIDS), 12))
     candidates = Candidates(rng.normal(size=(8, 3)), np.ones(8), rng.dirichlet(np.ones(20), 8))
-    settings = load_settings(None, {"tracing.register_window": 1, "tracing.slip": 1.0}).tracing
+    settings = load_settings(
+        None, {"tracing.register_window": 1, "tracing.slip": 1.0, "tracing.chance_prior": 0.5}
+    ).tracing
     chains = protein_chains(Sequences((Entity("a", letters, 1, "protein"),)))
     emission = emission_scores(candidates, settings)
     state = np.full(12, -1)
@@ -212,7 +235,9 @@ def test_register_probability_against_direct_enumeration():
     path = Path(state, np.arange(12) == 3, 0.0)
     found = Ring(chains).register_of(chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), settings)
     run = [3, 4, 6, 7]
-    chance = np.exp(3.0 / settings.register_temperature)  # all windows have three residues
+    share = (found.probability.sum() + 1) / (len(run) + 2)
+    # all windows have three residues
+    chance = np.exp(3.0 / settings.register_temperature) * np.sqrt((1 - share) / share)
     for n, position in enumerate(run):
         window = run[:3] if n < 2 else run[1:]
         weights = {}
@@ -224,17 +249,22 @@ def test_register_probability_against_direct_enumeration():
                 weights[place, sign] = np.exp(odds / settings.register_temperature)
         total = sum(weights.values()) + chance
         own = weights.pop((3, 1))
-        assert found.probability[position] == pytest.approx(own / total, rel=1e-4)
+        assert found.probability[position] == pytest.approx(own / total, rel=1e-3)
         place, sign = max(weights, key=weights.get)
-        assert found.other_prob[position] == pytest.approx(weights[place, sign] / total, rel=1e-4)
+        assert found.other_prob[position] == pytest.approx(weights[place, sign] / total, rel=1e-3)
         assert found.other_entity[position] == 0
         assert found.other_position[position] == (place + sign * (position - 3)) % 12
     for values in (found.other_entity, found.other_position):
         assert values[[0, 1, 2, 5, 8]].tolist() == [-1] * 5
     assert found.probability[[0, 1, 2, 5, 8]].tolist() == [0] * 5
-    slipping = settings.model_copy(update={"slip": 0.1})
-    held = Ring(chains).register_of(chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), slipping)
+    equal = settings.model_copy(update={"chance_prior": 0.0})
+    alone, held = (
+        Ring(chains).register_of(
+            chains[0], path, emission, np.array([9.0, 1.0, 2.0, 3.0]), equal.model_copy(update=slip)
+        )
+        for slip in ({"slip": 1.0}, {"slip": 0.1})
+    )
     for position in run:
-        likeliest = max(found.probability[other] * 0.9 ** abs(other - position) for other in run)
+        likeliest = max(alone.probability[other] * 0.9 ** abs(other - position) for other in run)
         assert held.probability[position] == pytest.approx(likeliest)
         assert held.other_prob[position] <= 1 - held.probability[position] + 1e-12
