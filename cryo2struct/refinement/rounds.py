@@ -36,7 +36,8 @@ BOND_LIMIT, ANGLE_LIMIT = 0.02, 2.0
 """The map's weight is halved where the rmsd of bonds (angstrom) or angles (degrees) is above this."""
 
 LARGEST_FALL = 0.02
-"""Fall of the correlation that better geometry is worth: predicted positions may fit the map and be no peptides."""
+"""Fall of the correlation that fewer unusual residues are worth: predicted positions may fit a map and be no peptides.
+It rises by as much on the average of simulated maps."""
 
 WORST_BONDS, WORST_ANGLES = 0.03, 3.0
 """A refinement that leaves larger rmsds, and larger ones than before, has failed."""
@@ -158,7 +159,7 @@ def _correlation(target: Target, neighbours: Neighbours, xyz: FloatArray) -> flo
 def _worse(model: RefinedModel, after: Geometry) -> str | None:
     """What is wrong with a refined model, None where nothing is; `model` has the correlations and the old geometry."""
     old, new = model.correlation_before or 0.0, model.correlation_after or 0.0
-    if not new >= old - LARGEST_FALL:
+    if not new >= old - (LARGEST_FALL if (after.unusual or 0) < (model.before.unusual or 0) else 0):
         return f"the map's correlation fell from {old:.3f} to {new:.3f}"
     if after.bond_rmsd > max(WORST_BONDS, model.before.bond_rmsd):
         return f"bonds are {after.bond_rmsd:.3f} A off after it"
