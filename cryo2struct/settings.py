@@ -114,7 +114,7 @@ class UnderconfidentTracingSettings(_Group):
 
 
 class PoorTracingSettings(_Group):
-    """Weights of tracing where positions and directions are poor, see `TracingSettings`."""
+    """Weights of tracing where types are noisy, and positions and directions as well, see `TracingSettings`."""
 
     link_sd: float = Field(gt=0, description="sd of the distance of consecutive C-alphas around 3.8 A, A")
     link_bonus: float = Field(description="added for every link, nats")
@@ -225,7 +225,7 @@ class TracingSettings(_Group):
         description="taken instead of those above where types are less sure than they are right, or noisy"
     )
     poor: PoorTracingSettings = Field(
-        description="tried instead of those above when they leave much out, kept if more residues are expected right"
+        description="with `underconfident` tried where much is left out and types are noisy; kept if likelier right"
     )
 
 

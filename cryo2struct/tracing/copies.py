@@ -32,8 +32,9 @@ def carried_chains(
     first, whichever entity it belongs to, so that a true copy is not cut up by a long sequence that is not in the
     map. Its trusted residues take their candidates. An entity gets no more copies once one has fewer residues expected
     right than `copy_share` of those of its best copy. Only residues that an earlier copy has as well are counted:
-    others may be a part of that copy which its path did not reach. If no entity has a trusted residue, the chains stay
-    as they are.
+    others may be a part of that copy which its path did not reach. An entity without a trusted residue gets one copy
+    where as many candidates are left as it has residues. If no entity has a trusted residue, the chains stay as they
+    are.
 
     Parameters
     ----------
@@ -75,6 +76,10 @@ def carried_chains(
     if not any(supports.values()):
         return chains
     copies = {entity: len(found) if entity in unknown else known[entity] for entity, found in supports.items()}
+    left = int(np.isfinite(price).sum())
+    for chain in kinds:
+        if not copies[chain.entity] and len(chain.types) <= left:
+            copies[chain.entity], left = 1, left - len(chain.types)
     return canonical_order([replace(chain, copy=copy) for chain in kinds for copy in range(copies[chain.entity])])
 
 

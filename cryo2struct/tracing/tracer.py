@@ -26,8 +26,8 @@ REACH = (5.0, 3.8)
 """A piece starts within 3.8 angstrom per residue, and 5 more, of the end of the piece before."""
 
 POOR_BELOW = 0.6
-"""Share of the residues expected right below which the weights for poor candidates, and candidates seen one way alone,
-are tried as well."""
+"""Share of the residues expected right below which candidates seen one way alone are tried as well, and where types are
+noisy the weights for poor candidates."""
 
 UNDERCONFIDENT = 0.62
 """Temperature of the types below which those are less sure than they are right; it is .4 to .6 for types drawn about
@@ -88,26 +88,22 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     both = both_ways(candidates, settings)
     emission, placed = _emission(both, chains, sequences, settings)
     temperature = types_temperature(make_decoder(both, settings), placed, emission, both.candidates.aa_prob)
-    if temperature < UNDERCONFIDENT:
+    underconfident = temperature < UNDERCONFIDENT
+    poor = settings.model_copy(update=dict(settings.underconfident) | dict(settings.poor))
+    if underconfident:
         settings = settings.model_copy(update=dict(settings.underconfident))
-    poor = settings.model_copy(update=dict(settings.poor))
-    noisy = poor.model_copy(update=dict(settings.underconfident) | dict(settings.poor))
-
-    def best(found: list[tuple[Readings, list[Placement]]]) -> tuple[Readings, list[Placement]]:
-        return max(found, key=lambda each: expected_right(each[1], settings))
 
     found = [tried(both, settings)]
     most = min(sum(len(placement.chain.types) for placement in found[0][1]), len(candidates))
     if expected_right(found[0][1], settings) < POOR_BELOW * most:
-        found += [tried(both, poor)]
         if len(both.site) > len(candidates):
-            one = one_way(candidates)
-            found += [tried(one, settings), tried(one, poor)]
-        readings, placements = best(found)
+            found.append(tried(one_way(candidates), settings))
+        readings, placements = tried(both, poor)
         traced = [(placement.chain, placement.path) for placement in placements]
-        if noisy != poor and types_are_noisy(traced, readings.candidates.aa_prob, noisy.type_confusion):
-            found += [tried(readings, noisy)]
-    return _build_trace(*best(found), settings)
+        if underconfident or types_are_noisy(traced, readings.candidates.aa_prob, poor.type_confusion):
+            found.append((readings, placements))
+    best = max(found, key=lambda each: expected_right(each[1], settings))
+    return _build_trace(*best, settings)
 
 
 def _emission(

@@ -106,8 +106,9 @@ def test_without_directions_there_is_one_reading(turned):
     np.testing.assert_array_equal(readings.site, np.arange(len(candidates)))
 
 
-@pytest.mark.parametrize("best", range(4))
-def test_where_little_is_sure_one_way_is_tried_too_and_the_most_likely_kept(turned, monkeypatch, best):
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("best", range(3))
+def test_where_little_is_sure_one_way_is_tried_too_and_the_most_likely_kept(turned, monkeypatch, best, noisy):
     candidates, sequences = with_reverse(*turned)
     tried = []
 
@@ -126,7 +127,10 @@ def test_where_little_is_sure_one_way_is_tried_too_and_the_most_likely_kept(turn
         ]
 
     monkeypatch.setattr(tracer, "find_placements", find)
+    monkeypatch.setattr(tracer, "types_temperature", lambda *_: 1.0)
+    monkeypatch.setattr(tracer, "types_are_noisy", lambda *_: noisy)
     found = trace(candidates, sequences, SETTINGS)
     usual, poor = SETTINGS.link_sd, SETTINGS.poor.link_sd
-    assert tried == [(2, usual), (2, poor), (1, usual), (1, poor)]
-    assert found.candidate.tolist() == list(range(10 * best + 10, 10 * best + 20))
+    assert tried == [(2, usual), (1, usual), (2, poor)]
+    kept = best if noisy or best < 2 else 0
+    assert found.candidate.tolist() == list(range(10 * kept + 10, 10 * kept + 20))

@@ -12,7 +12,11 @@ from cryo2struct.objects import Candidates, DensityMap, Entity, GridFrame, Predi
 from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import copies_built, trace
-from cryo2struct.tracing.copies import MAX_COPIES
+from cryo2struct.tracing.chains import protein_chains
+from cryo2struct.tracing.copies import MAX_COPIES, carried_chains
+from cryo2struct.tracing.readings import one_way
+from cryo2struct.tracing.scores import emission_scores
+from cryo2struct.tracing.tracer import make_decoder
 
 
 def first_residues(name: str, length: int) -> tuple[Candidates, Entity]:
@@ -106,6 +110,20 @@ def test_where_nothing_is_sure_one_copy_is_tried():
     result = trace(blurred, unknown, strict)
     assert cases.copies_in(result, unknown) == [1]
     assert np.array_equal(result.candidate, trace(blurred, sequences, strict).candidate)
+
+
+@pytest.mark.parametrize(("length", "copies"), [(50, 1), (51, 0)])
+def test_sequence_that_nothing_speaks_for_gets_one_copy_if_candidates_are_left_for_it(length, copies):
+    good, entity = first_residues("easy_1", 60)
+    featureless, _ = first_residues("easy_2", 50)
+    featureless = replace(featureless, aa_prob=np.full((50, 20), 0.05, np.float32))
+    other = Entity("other", cases.read_case("easy_2")[1].entities[0].letters[:length], None, "protein")
+    candidates = assemble([(good, 1), (featureless, 1)])
+    assert len(good) + 50 == len(candidates)
+    settings, chains = load_settings().tracing, protein_chains(Sequences((entity, other)))
+    decoder, emission = make_decoder(one_way(candidates), settings), emission_scores(candidates, settings)
+    carried = carried_chains(decoder, chains, {0, 1}, emission, settings)
+    assert [chain.entity for chain in carried] == [0] + [1] * copies
 
 
 def test_share_of_a_copy_decides():

@@ -50,12 +50,19 @@ def test_good_candidates_are_traced_once(monkeypatch):
     assert len(found) == length
 
 
-@pytest.mark.parametrize(("poor", "kept"), [((40, 0.9), 50), ((40, 0.6), 0)])
-def test_poor_candidates_are_traced_twice_and_the_more_likely_is_kept(monkeypatch, poor, kept):
-    found, tried, length = choose(monkeypatch, (30, 0.9), poor)
+@pytest.mark.parametrize(("temperature", "noisy"), [(1.0, False), (1.0, True), (0.61, False)])
+@pytest.mark.parametrize(("poor", "better"), [((40, 0.9), True), ((40, 0.6), False)])
+def test_poor_candidates_are_traced_twice_and_the_more_likely_is_kept_where_types_are_noisy(
+    monkeypatch, temperature, noisy, poor, better
+):
+    found, tried, length = choose(monkeypatch, (30, 0.9), poor, temperature, noisy)
     assert length > 30 * 0.9 / 0.6
-    assert [dict(settings) for settings in tried] == [dict(SETTINGS), dict(SETTINGS) | dict(SETTINGS.poor)]
-    assert found.candidate[0] == kept
+    underconfident = dict(SETTINGS) | dict(SETTINGS.underconfident)
+    assert [dict(settings) for settings in tried] == [
+        underconfident if temperature < 1 else dict(SETTINGS),
+        underconfident | dict(SETTINGS.poor),
+    ]
+    assert found.candidate[0] == (50 if better and (noisy or temperature < 1) else 0)
 
 
 @pytest.mark.parametrize(("temperature", "changed"), [(0.61, dict(SETTINGS.underconfident)), (0.63, {})])
@@ -63,17 +70,6 @@ def test_types_that_are_not_sure_enough_are_read_otherwise(monkeypatch, temperat
     length = len(protein_chains(cases.read_case("nomissing_1")[1])[0].types)
     _, tried, _ = choose(monkeypatch, (length, 0.9), (length, 1.0), temperature)
     assert [dict(settings) for settings in tried] == [dict(SETTINGS) | changed]
-
-
-def test_noisy_types_of_poor_candidates_are_read_otherwise_as_well(monkeypatch):
-    _, tried, _ = choose(monkeypatch, (30, 0.9), (40, 0.6), noisy=True)
-    poor_weights = dict(SETTINGS.poor)
-    poor = dict(SETTINGS) | poor_weights
-    assert [dict(settings) for settings in tried] == [
-        dict(SETTINGS),
-        poor,
-        dict(SETTINGS) | dict(SETTINGS.underconfident) | poor_weights,
-    ]
 
 
 @pytest.mark.slow
