@@ -7,7 +7,7 @@ from dataclasses import replace
 from cryo2struct.completion import complete, place_side_chains
 from cryo2struct.errors import InputError
 from cryo2struct.io.models import chain_names, model_from_trace
-from cryo2struct.objects import Backbone, DensityMap, Model, Prediction, Sequences, Trace
+from cryo2struct.objects import UNASSIGNED, Backbone, DensityMap, Model, Prediction, Sequences, Trace
 from cryo2struct.record import Recorder
 from cryo2struct.refinement import refine
 from cryo2struct.settings import Settings
@@ -52,8 +52,11 @@ def all_atoms(
     built = sum(chain["built"] for chain in coverage.values())
     residues = sum(chain["residues"] for chain in coverage.values())
     record.counts["residues_built"] = built
+    record.counts["residues_unassigned"] = len(traced) - built
     record.counts["residues_with_backbone"] = int(backbone.complete.sum())
     record.say(f"{built} of {residues} residues built in {len(coverage)} chains")
+    if len(traced) > built:
+        record.say(f"{len(traced) - built} residues of unknown type built where no sequence fits")
     return model, backbone, coverage
 
 
@@ -89,9 +92,11 @@ def _refined(model: Model, density: DensityMap, resolution: float, settings: Set
 
 
 def _coverage(traced: Trace, sequences: Sequences) -> dict[str, dict[str, int]]:
-    """Residues built and in all, per chain name."""
+    """Residues built and in all, per chain name, of the sequences given."""
     coverage = {}
     for (entity, copy), name in chain_names(traced, sequences).items():
+        if sequences.entities[entity].name == UNASSIGNED:
+            continue
         here = (traced.entity == entity) & (traced.copy == copy)
         coverage[name] = {"built": int(here.sum()), "residues": len(sequences.entities[entity].letters)}
     return coverage

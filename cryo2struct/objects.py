@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,9 @@ AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 
 BACKBONE_ATOMS = ("N", "CA", "C", "O", "CB")
 """Names of the atoms of `Backbone`, in the order of files."""
+
+UNASSIGNED = "unassigned residues"
+"""Name of the entity of residues that no sequence explains, all of unknown type; those of FASTA files are one word."""
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
@@ -157,16 +160,11 @@ class Candidates:
 
     def chosen(self, rows: NDArray[np.bool_] | IntArray) -> Candidates:
         """These rows of all arrays."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: array[rows] for name, array in arrays.items() if array is not None})
+        return _chosen(self, rows)
 
     def followed_by(self, others: Candidates) -> Candidates:
         """These and others, with the arrays that both have."""
-        joined: dict[str, Any] = {}
-        for f in fields(self):
-            mine, theirs = getattr(self, f.name), getattr(others, f.name)
-            joined[f.name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
-        return replace(self, **joined)
+        return _joined(self, others)
 
     def __len__(self) -> int:
         return len(self.xyz)
@@ -200,6 +198,14 @@ class Trace:
     other_entity: IntArray | None = None
     other_position: IntArray | None = None
 
+    def chosen(self, rows: IntArray) -> Trace:
+        """These rows only, in this order."""
+        return _chosen(self, rows)
+
+    def followed_by(self, others: Trace) -> Trace:
+        """These rows and others, with the arrays that both have."""
+        return _joined(self, others)
+
     def __len__(self) -> int:
         return len(self.entity)
 
@@ -228,3 +234,20 @@ class Model:
 
     structure: gemmi.Structure
     confidence: FloatArray
+
+
+Rows = TypeVar("Rows", Candidates, Trace)
+
+
+def _chosen(table: Rows, rows: IntArray | NDArray[np.bool_]) -> Rows:
+    arrays = {f.name: getattr(table, f.name) for f in fields(table)}
+    return replace(table, **{name: array[rows] for name, array in arrays.items() if array is not None})
+
+
+def _joined(first: Rows, second: Rows) -> Rows:
+    """Rows of both, with the arrays that both have."""
+    joined: dict[str, Any] = {}
+    for f in fields(first):
+        mine, theirs = getattr(first, f.name), getattr(second, f.name)
+        joined[f.name] = None if mine is None or theirs is None else np.concatenate([mine, theirs])
+    return replace(first, **joined)

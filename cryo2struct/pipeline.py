@@ -19,7 +19,7 @@ from cryo2struct.finding import Found, predict_and_pick, predict_and_pick_voxels
 from cryo2struct.objects import Backbone, Candidates, DensityMap, FloatArray, Model, Prediction, Sequences, Trace
 from cryo2struct.record import Recorder
 from cryo2struct.settings import Settings, data_path
-from cryo2struct.tracing import adopt, copies_built, doubt, trace
+from cryo2struct.tracing import adopt, copies_built, doubt, trace, with_unassigned
 from cryo2struct.tracing.second_opinion import join, support
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class BuildResult:
     model : Model
     trace : Trace
         As decoded; the C-alphas of `model` moved a little from there.
+    sequences : Sequences
+        Those given, and where fragments are built that none of them explains, the entity `UNASSIGNED`.
     backbone : Backbone
         One row per row of `trace`, before side chains and refinement.
     candidates : Candidates
@@ -50,6 +52,7 @@ class BuildResult:
 
     model: Model
     trace: Trace
+    sequences: Sequences
     backbone: Backbone
     candidates: Candidates
     prediction: Prediction
@@ -131,8 +134,9 @@ def build(
         found, traced = look(enhanced.density, _like(settings, enhanced), record)
     else:
         found, traced = look(density_map, settings, record)
-        if enhanced is not None:
-            found, traced = _with_second_opinion(look, found, traced, density_map, enhanced, settings, record)
+    seen = found.candidates
+    if enhanced is not None and method == "auto":
+        found, traced = _with_second_opinion(look, found, traced, density_map, enhanced, settings, record)
     if enhanced is not None and method != "auto":
         record.counts["resolution_source"] = enhanced.facts["resolution_source"]
     if half_maps is not None and given is None:
@@ -141,6 +145,8 @@ def build(
         record.warn(line)
     if (doubtful := doubt(traced, settings.tracing)) is not None:
         record.warn(doubtful)
+    with record.step("trace without sequence"):
+        traced, sequences = with_unassigned(seen, traced, sequences, settings.tracing)
     original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
     model, backbone, coverage = all_atoms(traced, sequences, found.prediction, original, settings, record)
     if enhanced is not None:
@@ -148,7 +154,16 @@ def build(
             record.counts["enhancement"]["guard"] = _guarded(density_map, enhanced, model, found.mirrored, record)
     resolution = None if local is None else _at_residues(local, traced, density_map, found.mirrored)
     return BuildResult(
-        model, traced, backbone, found.candidates, found.prediction, found.mirrored, coverage, record, resolution
+        model,
+        traced,
+        sequences,
+        backbone,
+        found.candidates,
+        found.prediction,
+        found.mirrored,
+        coverage,
+        record,
+        resolution,
     )
 
 

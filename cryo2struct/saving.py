@@ -28,7 +28,6 @@ def save_run(
     folder: Path,
     result: BuildResult,
     density: DensityMap,
-    sequences: Sequences,
     settings: Settings,
     inputs: dict[str, Path],
     *,
@@ -42,7 +41,7 @@ def save_run(
     ----------
     folder : path
     result : BuildResult
-    density, sequences, settings : what the model was built from
+    density, settings : what the model was built from
     inputs : name to path, for the record
     maps : write the prediction as maps as well
     handover : write the folder for refinement programs as well
@@ -57,7 +56,7 @@ def save_run(
     OutputError
         A file cannot be written.
     """
-    record = result.record
+    record, sequences = result.record, result.sequences
     cell = _cell(density)
     title = f"Model built into {inputs['map'].name}"
     files = ["model.cif", "confidence.csv", "candidates.npz", "run.json", "run.log", "view.cxc"]

@@ -221,6 +221,10 @@ class TracingSettings(_Group):
     )
     min_segment: int = Field(ge=1, description="shorter runs are left out, residues")
     max_interpolated: int = Field(ge=0, description="longest gap that is filled by interpolation, residues")
+    min_unassigned: int = Field(
+        ge=0, description="shorter fragments that no sequence explains are left out, residues; 0 leaves out all"
+    )
+    unassigned_bonus: float = Field(description="added per residue of such a fragment, nats")
     underconfident: UnderconfidentTracingSettings = Field(
         description="taken instead of those above where types are less sure than they are right, or noisy"
     )

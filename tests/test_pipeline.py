@@ -49,7 +49,7 @@ def test_model_agrees_with_the_reference(example):
 def test_files_of_a_run(example, tmp_path):
     density, sequences, result = example
     inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
-    content = save_run(tmp_path, result, density, sequences, load_settings(), inputs)
+    content = save_run(tmp_path, result, density, load_settings(), inputs)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert written | {"run.log"} == set(content["files"])
     assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(content))
@@ -87,16 +87,16 @@ def test_sequence_features(example, tmp_path):
     assert result.candidates.attention.shape == (len(plain.candidates), residues)
     assert np.abs(result.candidates.aa_prob - plain.candidates.aa_prob).max() > 0.01
     inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
-    content = save_run(tmp_path, result, density, sequences, settings, inputs)
+    content = save_run(tmp_path, result, density, settings, inputs)
     assert [used["file"] for used in content["weights"]][2:] == ["sequence.safetensors"]
     assert read_candidates(tmp_path / "candidates.npz").attention.dtype == np.float16
 
 
 def test_maps_and_the_mirrored_map_are_left(example, tmp_path):
-    density, sequences, result = example
+    density, _, result = example
     inputs = {"map": EXAMPLE / "map.mrc.gz", "fasta": EXAMPLE / "seq.fasta"}
     result.record.counts["weights"] = []
-    content = save_run(tmp_path, replace(result, mirrored=True), density, sequences, load_settings(), inputs, maps=True)
+    content = save_run(tmp_path, replace(result, mirrored=True), density, load_settings(), inputs, maps=True)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert written | {"run.log"} == set(content["files"])
     assert written > {"ca.mrc", "confidence.mrc", "map_mirrored.mrc"}

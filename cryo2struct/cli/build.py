@@ -193,7 +193,7 @@ def run(
         inputs["map"] = folder / MEAN_MAP
         write_map(folder / MEAN_MAP, density, "mean of two half maps")
         later.append(MEAN_MAP)
-    save_run(folder, result, density, sequences, settings, inputs, maps=maps, handover=handover, later=later)
+    save_run(folder, result, density, settings, inputs, maps=maps, handover=handover, later=later)
     write_text(folder / "run.log", "\n".join(console.lines) + "\n")
     if report:
         finished = read_run(folder)

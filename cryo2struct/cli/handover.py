@@ -19,8 +19,7 @@ def handover(
 
     from cryo2struct.errors import InputError, OutputError
     from cryo2struct.handover import FOLDER, write_handover
-    from cryo2struct.io.run_folder import list_file, read_map_of, read_run
-    from cryo2struct.io.sequences import read_sequences
+    from cryo2struct.io.run_folder import list_file, read_map_of, read_run, read_sequences_of
     from cryo2struct.objects import Model
 
     run = read_run(folder)
@@ -31,7 +30,7 @@ def handover(
     density, reason = read_map_of(run)
     if density is None:
         raise InputError(f"{folder}: {reason}")
-    sequences, _ = read_sequences(Path(run.record.inputs["fasta"].path))
+    sequences = read_sequences_of(run)
     confidence = [residue[0].b_iso / 100 for chain in run.structure[0] for residue in chain]
     model = Model(run.structure, np.array(confidence))
     title = f"Model built into {Path(run.record.inputs['map'].path).name}"

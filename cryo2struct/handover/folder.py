@@ -20,7 +20,7 @@ from cryo2struct.handover.secondary_structure import list_secondary_structure
 from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import write_mmcif, write_pdb
 from cryo2struct.io.outputs import make_folder, write_text
-from cryo2struct.objects import DensityMap, FloatArray, Model, Sequences
+from cryo2struct.objects import UNASSIGNED, DensityMap, FloatArray, Model, Sequences
 
 FOLDER = "handover"
 """Name of the folder, in that of a run."""
@@ -117,13 +117,15 @@ def with_main_chain(model: Model) -> tuple[Model, int]:
 
 
 def unbuilt_table(structure: gemmi.Structure, sequences: Sequences) -> str:
-    """CSV with the ranges of each chain that have no residue; numbers count from 1."""
+    """CSV with the ranges of each chain of the sequences that have no residue; numbers count from 1."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["chain", "first", "last", "residues"])
     for chain in structure[0]:
-        length = len(sequences.entities[int(chain[0].entity_id) - 1].letters)
-        numbers = [0, *(residue.seqid.num or 0 for residue in chain), length + 1]
+        entity = sequences.entities[int(chain[0].entity_id) - 1]
+        if entity.name == UNASSIGNED:
+            continue
+        numbers = [0, *(residue.seqid.num or 0 for residue in chain), len(entity.letters) + 1]
         for before, after in pairwise(numbers):
             if after - before > 1:
                 table.writerow([chain.name, before + 1, after - 1, after - before - 1])

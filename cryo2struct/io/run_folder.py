@@ -23,7 +23,7 @@ from cryo2struct.io.models import read_structure
 from cryo2struct.io.outputs import RUN_FILE, sha256, write_text
 from cryo2struct.io.sequences import read_sequences
 from cryo2struct.io.streams import read_bytes
-from cryo2struct.objects import DensityMap, FloatArray, IntArray
+from cryo2struct.objects import UNASSIGNED, DensityMap, Entity, FloatArray, IntArray, Sequences
 
 MIRRORED_MAP = "map_mirrored.mrc"
 """The map flipped along x, where the model belongs to it."""
@@ -157,6 +157,20 @@ def read_map_of(run: FinishedRun) -> tuple[DensityMap | None, str]:
         return read_map(path, **reading)[0], ""  # type: ignore[arg-type]
     except (InputError, OSError) as fault:
         return None, f"the map cannot be read: {fault}"
+
+
+def read_sequences_of(run: FinishedRun) -> Sequences:
+    """The sequences of the run's FASTA file, and the entity of residues that none of them explains, where there is one.
+
+    Raises
+    ------
+    InputError
+        The FASTA file cannot be read.
+    """
+    sequences, _ = read_sequences(Path(run.record.inputs["fasta"].path))
+    letters = [chain.letters for chain in run.chains if chain.sequence == UNASSIGNED]
+    unassigned = [Entity(UNASSIGNED, each, 1, "protein") for each in letters]
+    return Sequences((*sequences.entities, *unassigned))
 
 
 def sequences_without_chain(run: FinishedRun) -> list[str]:

@@ -35,12 +35,14 @@ class Weights:
     Attributes
     ----------
     density : of the map
+    position : of the squared distances of C-alphas from where they were, 1 / angstrom^2
     repulsion : 1 / sd^2 of contacts, 1 / angstrom^2
     ramachandran : of minus the log odds of phi and psi; 2 is that of a restraint by their frequency
     rotamer : of the side-chain torsions; 1 is that of a restraint by the rotamers' standard deviations
     """
 
     density: float = 12.0
+    position: float = 10.0
     repulsion: float = 50.0
     ramachandran: float = 3.0
     rotamer: float = 0.25
@@ -80,6 +82,9 @@ class Energy:
         t, w = self.topology, self.weights
         gradient = np.zeros_like(xyz)
         energy = restraints(xyz, t, gradient)
+        moved = xyz[t.alphas] - t.alpha_places
+        energy += w.position * float((moved**2).sum())
+        gradient[t.alphas] += 2 * w.position * moved
         energy += kernels.repulsion(xyz, self._free, self._least, w.repulsion, gradient)
         energy += kernels.ramachandran(xyz, self._phi_psi, self._phi_psi_class, potential(), w.ramachandran, gradient)
         ideal, weight = self._torsion_ideal, self._torsion_weight

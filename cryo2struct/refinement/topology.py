@@ -38,6 +38,7 @@ class Topology:
     elements : (A,) atomic numbers
     backbone : (A,) atoms N, CA, C, O, CB, OXT
     moving : (A,) atoms that restraints hold; the others keep their places
+    alphas, alpha_places : (K,) C-alphas that move, and (K, 3) where they were, angstrom
     bonds, bond_ideal, bond_weight : (B, 2), (B,) angstrom, (B,)
     angles, angle_ideal, angle_weight : (G, 3), (G,) radians, (G,)
     plane_atoms, plane_starts : group g is plane_atoms[plane_starts[g]:plane_starts[g + 1]]
@@ -51,6 +52,8 @@ class Topology:
     elements: IntArray
     backbone: NDArray[np.bool_]
     moving: NDArray[np.bool_]
+    alphas: IntArray
+    alpha_places: FloatArray
     bonds: IntArray
     bond_ideal: FloatArray
     bond_weight: FloatArray
@@ -75,6 +78,7 @@ class _Lists:
     """Restraints while they are collected."""
 
     moving: list[int] = field(default_factory=list)
+    alphas: list[int] = field(default_factory=list)
     bonds: list[tuple[list[int], Bond]] = field(default_factory=list)
     angles: list[tuple[list[int], Angle]] = field(default_factory=list)
     planes: list[list[int]] = field(default_factory=list)
@@ -145,6 +149,7 @@ def _rows(atoms: Atoms, names: Iterable[str]) -> list[int] | None:
 
 def _add_residue(lists: _Lists, atoms: Atoms, kind: AminoAcid) -> None:
     lists.moving += atoms.values()
+    lists.alphas.append(atoms["CA"])
     for bond in (*kind.bonds, Bond(("C", "OXT"), C_OXT, 0.02)):
         if rows := _rows(atoms, bond.atoms):
             lists.bonds.append((rows, bond))
@@ -204,6 +209,8 @@ def _as_arrays(lists: _Lists, xyz: FloatArray, elements: IntArray, backbone: NDA
         elements=elements,
         backbone=backbone,
         moving=moving,
+        alphas=np.array(lists.alphas, dtype=np.int64),
+        alpha_places=xyz[lists.alphas],
         bonds=_table([rows for rows, _ in lists.bonds], 2),
         bond_ideal=np.array([bond.length for _, bond in lists.bonds]),
         bond_weight=np.array([bond.sd**-2 for _, bond in lists.bonds]),

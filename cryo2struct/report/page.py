@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cryo2struct.io.run_folder import FinishedRun, RunRecord
-from cryo2struct.objects import DensityMap
+from cryo2struct.objects import UNASSIGNED, DensityMap
 from cryo2struct.report import plots
 from cryo2struct.report.chains import legend, letters, overview
 from cryo2struct.report.html import CLASSES, paragraph, section, table
@@ -78,14 +78,17 @@ def _title(run: FinishedRun) -> str:
 
 def _head(run: FinishedRun) -> str:
     counts = run.record.counts
-    built = sum(len(chain.position) for chain in run.chains)
-    whole = sum(len(chain.letters) for chain in run.chains)
-    mean = sum(float(chain.confidence.sum()) for chain in run.chains) / built
+    chains = [chain for chain in run.chains if chain.sequence != UNASSIGNED]
+    built = sum(len(chain.position) for chain in chains)
+    whole = sum(len(chain.letters) for chain in chains)
+    mean = sum(float(chain.confidence.sum()) for chain in chains) / built
     facts = {
         "residues built": f"{built:,} of {whole:,} ({100 * built / whole:.0f} %)",
-        "chains": f"{len(run.chains)}",
+        "chains": f"{len(chains)}",
         "mean confidence": f"{mean:.0f} %",
     }
+    if counts.get("residues_unassigned"):
+        facts["of unknown type besides"] = f"{counts['residues_unassigned']:,}"
     if isinstance(counts.get("resolution"), int | float):
         estimated = " (estimated)" if counts.get("resolution_source") != "given" else ""
         facts["resolution"] = f"{counts['resolution']:.1f} A{estimated}"

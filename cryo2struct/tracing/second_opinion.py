@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,8 +84,8 @@ def join(first: Trace, second: Trace, support: Sequence[FloatArray], n_candidate
         kept[a:b] = rows[a:b, 1] >= 0
         segments += 1
     chosen = np.where(from_second, rows[:, 1] + len(first), rows[:, 0])[kept]
-    trace = _rows_of(first, replace(second, candidate=_shifted(second.candidate, n_candidates)), chosen)
-    return Joined(trace, int((from_second & kept).sum()), segments)
+    both = first.followed_by(replace(second, candidate=_shifted(second.candidate, n_candidates)))
+    return Joined(both.chosen(chosen), int((from_second & kept).sum()), segments)
 
 
 def support(density: DensityMap, *traces: Trace) -> tuple[FloatArray, ...]:
@@ -159,12 +158,3 @@ def _places(
 ) -> FloatArray:
     """Positions of the residues that are kept."""
     return np.concatenate([first.xyz[rows[kept & ~from_second, 0]], second.xyz[rows[kept & from_second, 1]]])
-
-
-def _rows_of(first: Trace, second: Trace, rows: IntArray) -> Trace:
-    """Rows of both traces, those of the second after those of the first."""
-    joined: dict[str, Any] = {}
-    for field in fields(Trace):
-        one, two = getattr(first, field.name), getattr(second, field.name)
-        joined[field.name] = None if one is None or two is None else np.concatenate([one, two])[rows]
-    return Trace(**joined)

@@ -193,12 +193,18 @@ def doubt(traced: Trace, settings: TracingSettings) -> str | None:
     )
 
 
+def place_probability(candidates: Candidates) -> NDArray[np.float64]:
+    """Probability (N,) that there is a C-alpha, and of a protein."""
+    ca_prob = np.clip(np.asarray(candidates.ca_prob, dtype=np.float64), 0, 1)
+    if candidates.nonprotein_prob is None:
+        return ca_prob
+    return np.asarray(ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1)))
+
+
 def _build_trace(readings: Readings, placements: list[Placement], settings: TracingSettings) -> Trace:
     """Rows of what is trusted, with interpolated residues, in the order of the sequences."""
     candidates = readings.candidates
-    ca_prob = np.clip(np.asarray(candidates.ca_prob, dtype=np.float64), 0, 1)
-    if candidates.nonprotein_prob is not None:
-        ca_prob = ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1))
+    place_prob = place_probability(candidates)
     places = 2 * sum({p.chain.entity: len(p.chain.types) for p in placements}.values())
     runs: list[tuple[Placement, IntArray]] = []
     guess = min(settings.min_register, settings.guess_factor / places)
@@ -210,7 +216,7 @@ def _build_trace(readings: Readings, placements: list[Placement], settings: Trac
     for placement, run in runs:
         states = placement.path.state[run]
         xyz = np.asarray(candidates.xyz, dtype=np.float64)[states]
-        rows = fill_gaps(run, xyz, states, ca_prob[states], placement.register.probability[run], settings)
+        rows = fill_gaps(run, xyz, states, place_prob[states], placement.register.probability[run], settings)
         blocks.append((placement, rows))
     if not blocks:
         raise NothingToBuildError(

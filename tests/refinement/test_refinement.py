@@ -129,14 +129,26 @@ def test_restraints_alone_reach_ideal_geometry(disturbed, density):
 
 def test_gradient_of_the_whole_energy_is_that_of_finite_differences(disturbed, density):
     found, xyz = topology(disturbed), coordinates(disturbed)
+    xyz += np.random.default_rng(0).normal(0, 0.1, xyz.shape)
     energy = Energy(found, neighbours_of(found), Target(crop(density, xyz), charges(found.elements), 0.8), Weights())
     energy.prepare(xyz)
     _, gradient = energy(xyz)
-    for index in [(0, 0), (17, 1), (101, 2), (len(xyz) - 1, 0)]:
+    for index in [(0, 0), (found.alphas[2], 1), (17, 1), (101, 2), (len(xyz) - 1, 0)]:
         step = np.zeros_like(xyz)
         step[index] = 1e-4
         numerical = (energy(xyz + step)[0] - energy(xyz - step)[0]) / 2e-4
         assert gradient[index] == pytest.approx(numerical, rel=1e-3, abs=0.1)
+
+
+def test_c_alphas_are_held_where_they_were(disturbed, density):
+    found, start = topology(disturbed), coordinates(disturbed)
+    target = Target(crop(density, start), charges(found.elements), 0.7)
+    moved = []
+    for weight in (0.0, 10.0, 1e5):
+        weights = Weights(density=0, ramachandran=0, rotamer=0, position=weight)
+        xyz = Energy(found, neighbours_of(found), target, weights).minimise(start, 200)
+        moved.append(np.linalg.norm(xyz[found.alphas] - start[found.alphas], axis=1).mean())
+    assert moved[0] > 1.2 * moved[1] > 12 * moved[2]
 
 
 def test_target_is_the_squared_difference_on_a_grid(truth, density):

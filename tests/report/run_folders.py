@@ -9,6 +9,7 @@ from cryo2struct.io.maps import write_map
 from cryo2struct.io.models import model_from_trace
 from cryo2struct.objects import (
     AMINO_ACIDS,
+    UNASSIGNED,
     Backbone,
     Candidates,
     DensityMap,
@@ -82,8 +83,10 @@ def map_about(rng, xyz, voxel=1.0, noise=0.02) -> DensityMap:
     return DensityMap((values + noise * rng.normal(size=values.shape)).astype(np.float32), frame)
 
 
-def make_run(folder: Path, seed=0, lengths=(40, 25), map_name="map.mrc", mirrored=False, **names):
+def make_run(folder: Path, seed=0, lengths=(40, 25), map_name="map.mrc", mirrored=False, unassigned=0, **names):
     """Write a run into `folder`/out, its map and FASTA file beside it.
+
+    The file has one sequence more, or, if there are any, the model has a helix of `unassigned` residues.
 
     Returns
     -------
@@ -91,21 +94,24 @@ def make_run(folder: Path, seed=0, lengths=(40, 25), map_name="map.mrc", mirrore
     """
     rng = np.random.default_rng(seed)
     sequences = random_sequences(rng, lengths, **names)
+    records = [f">{entity.name}\n{entity.letters}\n" for entity in sequences.entities]
+    if unassigned:
+        sequences = Sequences((*sequences.entities, Entity(UNASSIGNED, "X" * unassigned, 1, "protein")))
     trace, backbone = helices(rng, sequences)
     density = map_about(rng, trace.xyz)
     write_map(folder / map_name, density)
-    records = [f">{entity.name}\n{entity.letters}\n" for entity in sequences.entities]
-    (folder / "seq.fasta").write_text("".join(records) + ">absent\nMKVLAAGIVGLLLAQWERTY\n")
+    (folder / "seq.fasta").write_text("".join(records) + ("" if unassigned else ">absent\nMKVLAAGIVGLLLAQWERTY\n"))
     record = Recorder(command="cryo2struct build map.mrc seq.fasta")
     record.warn("the map looks odd")
     record.counts |= {"weights": [{"file": "w.safetensors", "sha256": "ab"}], "resolution": 3.2, "mirrored": mirrored}
+    record.counts["residues_unassigned"] = int((trace.entity >= len(records)).sum())
     with record.step("trace"):
         pass
     model = model_from_trace(trace, sequences, backbone)
     candidates = Candidates(trace.xyz, trace.confidence, np.full((len(trace), 20), 0.05))
     nothing = Prediction(density.frame, np.zeros((0, 3), int), np.zeros((0, 4), np.float16), np.zeros((0, 3), int), {})
-    result = BuildResult(model, trace, backbone, candidates, nothing, mirrored, {}, record)
+    result = BuildResult(model, trace, sequences, backbone, candidates, nothing, mirrored, {}, record)
     (folder / "out").mkdir()
     inputs = {"map": folder / map_name, "fasta": folder / "seq.fasta"}
-    save_run(folder / "out", result, density, sequences, load_settings(), inputs)
+    save_run(folder / "out", result, density, load_settings(), inputs)
     return folder / "out", sequences, trace, backbone, density

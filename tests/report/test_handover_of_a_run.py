@@ -1,5 +1,6 @@
 """`cryo2struct handover`: the folder for refinement again, from a finished run."""
 
+import csv
 import json
 
 import numpy as np
@@ -13,7 +14,7 @@ from cryo2struct.io.models import read_structure
 
 @pytest.fixture
 def folder(tmp_path):
-    return make_run(tmp_path)[0]
+    return make_run(tmp_path, unassigned=20)[0]
 
 
 def positions(path):
@@ -32,6 +33,12 @@ def test_the_folder_is_written_again_as_it_was(folder, capsys):
     np.testing.assert_allclose(positions(folder / "handover" / "model_for_refinement.cif"), atoms, atol=1e-3)
     for name in ("map.mrc", "phenix_refine.eff", "unbuilt.csv", "commands.sh"):
         assert (folder / "handover" / name).read_bytes() == before[f"handover/{name}"]
+
+
+def test_residues_of_unknown_type_are_not_missed_in_a_sequence(folder):
+    chains = [chain.name for chain in read_structure(folder / "handover" / "model.cif")[0]]
+    with (folder / "handover" / "unbuilt.csv").open() as handle:
+        assert {row["chain"] for row in csv.DictReader(handle)} == set(chains[:-1])
 
 
 def test_a_folder_of_someone_else_is_kept(folder):

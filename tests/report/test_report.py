@@ -225,6 +225,17 @@ def test_without_matplotlib_the_page_says_so(made, monkeypatch):
     assert "matplotlib" in page.text_of("warnings")
 
 
+def test_residues_of_unknown_type_stand_beside_those_of_the_sequences(tmp_path):
+    folder, _, trace, *_ = make_run(tmp_path, lengths=(40,), unassigned=30)
+    page = Page(render_report(read_run(folder), None))
+    facts = {a["text"]: b["text"] for a, b in zip(page.all("dt"), page.all("dd"), strict=True)}
+    built = int((trace.entity == 0).sum())
+    assert facts["residues built"] == f"{built} of 40 ({100 * built / 40:.0f} %)"
+    assert facts["chains"] == "1"
+    assert facts["of unknown type besides"] == str(len(trace) - built)
+    assert facts["mean confidence"] == f"{100 * trace.confidence[trace.entity == 0].mean():.0f} %"
+
+
 def test_a_sequence_without_chain_is_named(made):
     assert sequences_without_chain(made[0]) == ["absent"]
 
