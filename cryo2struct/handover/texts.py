@@ -75,7 +75,8 @@ model.cif                 the same atoms, confidence of 0 to 100 in the B column
 
 {moved}
 {segments} segments; a gap in the numbers, or a C-N distance above 2.5 A, is a chain break. {lost} residues with a
-C-alpha alone are in no file of this folder.
+C-alpha alone are in no file of this folder. A chain of UNK residues, if there is one, follows density that no sequence
+explains; half of its residues are in the right order: give them a sequence, or delete them.
 
 Coot: open {MODEL} and {MAP}; File > Open, Map: choose it as the map to refine against (Calculate > Map Skeleton is not
 needed). Refine residues beside breaks first.
