@@ -1,4 +1,4 @@
-"""Second look at what lies between two pieces of a chain that are sure: the residues there are probably in the map."""
+"""Second look at what lies between two sure pieces of a chain, or just before its ends: it is probably in the map."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ HELD = 1e4
 """Added to the emissions of the two residues that a bridge must start and end at, nats."""
 
 SURE = 0.5
-"""Least probability of being in register of the residues that a bridge joins."""
+"""Least probability of being in register of the residues that a bridge leads from and to."""
 
 MARGIN = 2
 """Residues on either side of a gap whose places are searched again as well."""
 
-MOST_PIECES = 2
-"""A bridge may be broken once."""
+LONGEST_END = 8
+"""Residues that are looked for once more at an end of a chain; where more are missing, the map may not show them."""
+
+Anchors = tuple[int, ...]
+BOTH, FIRST, LAST = (0, -1), (0,), (-1,)
+"""Which residues of a stretch keep their places."""
 
 
 def bridge_gaps(
@@ -34,10 +38,11 @@ def bridge_gaps(
     emissions: Sequence[NDArray[np.float64]],
     bonus: float,
 ) -> list[Path]:
-    """Paths, one per chain, in which sure pieces are joined through candidates that no other path uses.
+    """Paths, one per chain, in which sure pieces are joined, and end later, through candidates that no other path uses.
 
     Between two sure residues, the search is repeated with a bonus for each residue of the way. What it finds is taken
     if links lead all the way, but for one break: a way of just the right number of steps is seldom there by chance.
+    From the last sure residue to a near end of the chain, what it finds without a break is taken if it is longer.
 
     Parameters
     ----------
@@ -50,13 +55,13 @@ def bridge_gaps(
     taken = np.zeros(decoder.n_sites, dtype=bool)
     for state in states:
         taken[decoder.entered(state)] = True
-    for _, number, first, last in sorted(_gaps(paths, probabilities)):
+    for _, number, first, last, anchors in sorted(_gaps(paths, probabilities)):
         inner = states[number][first : last + 1]
-        if inner[0] < 0 or inner[-1] < 0:  # a bridge nearby left it out
+        if (inner[list(anchors)] < 0).any():  # a bridge nearby left it out
             continue
         free = ~taken
         free[decoder.entered(inner)] = True
-        found = _bridge(easier, symbols_of(chains[number])[first : last + 1], inner, emissions[number], free)
+        found = _bridge(easier, symbols_of(chains[number])[first : last + 1], inner, anchors, emissions[number], free)
         if found is not None:
             taken[decoder.entered(inner)] = False
             taken[decoder.entered(found)] = True
@@ -76,12 +81,12 @@ def _with_bonus(links: Links, bonus: float) -> Links:
     return replace(links, score=links.score + bonus * steps)
 
 
-def _gaps(paths: Sequence[Path], probabilities: Sequence[FloatArray]) -> list[tuple[int, int, int, int]]:
-    """Gaps between sure residues: residues of it, number of the path, the sure residue before and the one after."""
-    gaps = []
+def _gaps(paths: Sequence[Path], probabilities: Sequence[FloatArray]) -> list[tuple[int, int, int, int, Anchors]]:
+    """Gaps beside sure residues: size, number of the path, first and last residue, which of these are held."""
+    gaps: list[tuple[int, int, int, int, Anchors]] = []
     for number, (path, probability) in enumerate(zip(paths, probabilities, strict=True)):
         sure = np.flatnonzero((path.state >= 0) & (probability >= SURE))
-        opens = np.cumsum(path.opens)
+        opens, end = np.cumsum(path.opens), len(path.state) - 1
         for before, after in pairwise(sure):
             if after - before > 1 or opens[after] > opens[before]:
                 first = max(before - MARGIN, sure[0])
@@ -90,7 +95,11 @@ def _gaps(paths: Sequence[Path], probabilities: Sequence[FloatArray]) -> list[tu
                     first -= 1
                 while path.state[last] < 0:
                     last += 1
-                gaps.append((int(after - before), number, int(first), int(last)))
+                gaps.append((int(after - before), number, int(first), int(last), BOTH))
+        if len(sure) and 0 < sure[0] <= LONGEST_END:
+            gaps.append((int(sure[0]), number, 0, int(sure[: 1 + MARGIN][-1]), LAST))
+        if len(sure) and 0 < end - sure[-1] <= LONGEST_END:
+            gaps.append((int(end - sure[-1]), number, int(sure[-1 - MARGIN :][0]), end, FIRST))
     return gaps
 
 
@@ -98,14 +107,18 @@ def _bridge(
     decoder: Decoder,
     symbols: IntArray,
     inner: NDArray[np.int64],
+    anchors: Anchors,
     emission: NDArray[np.float64],
     free: NDArray[np.bool_],
 ) -> NDArray[np.int64] | None:
-    """States of the residues from the first to the last of `inner`, or None where no way was found."""
-    ends = np.full((2, emission.shape[1]), -np.inf)
-    ends[0, inner[0]] = ends[1, inner[-1]] = HELD
-    rows = np.concatenate([[len(emission)], symbols[1:-1], [len(emission) + 1]])
+    """States of the residues of `inner`, of which `anchors` are held, or None where no better way was found."""
+    held = np.full((len(anchors), emission.shape[1]), -np.inf)
+    rows = symbols.copy()
+    for row, anchor in enumerate(anchors):
+        held[row, inner[anchor]] = HELD
+        rows[anchor] = len(emission) + row
     price = np.where(free, 0.0, np.inf)
-    path = decoder.decode(rows, np.vstack([emission, ends]), price=price, near=inner[:1])
-    whole = path.state[0] == inner[0] and path.state[-1] == inner[-1] and path.opens.sum() <= MOST_PIECES
-    return path.state if whole else None
+    path = decoder.decode(rows, np.vstack([emission, held]), price=price, near=inner[:1] if 0 in anchors else None)
+    if any(path.state[anchor] != inner[anchor] for anchor in anchors) or path.opens.sum() > len(anchors):
+        return None
+    return path.state if anchors == BOTH or (path.state >= 0).sum() > (inner >= 0).sum() else None

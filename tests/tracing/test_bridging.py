@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
-from cryo2struct.tracing import trace
+from cryo2struct.tracing import bridging, trace
 from cryo2struct.tracing.bridging import bridge_gaps
 from cryo2struct.tracing.chains import protein_chains, symbols_of
 from cryo2struct.tracing.readings import both_ways
@@ -54,6 +54,24 @@ def test_a_stretch_with_wrong_types_between_sure_ends_is_placed():
     np.testing.assert_array_equal(found.candidate, found.position)
 
 
+@pytest.mark.parametrize(("missing", "end"), [(2, {0, 1}), (LENGTH - 3, {LENGTH - 2, LENGTH - 1})])
+def test_an_end_beyond_a_missing_candidate_is_placed(missing, end, monkeypatch):
+    candidates, sequences = chain_of(6)
+    rows = np.delete(np.arange(LENGTH), missing)
+    found = trace(subset(candidates, rows), sequences, TRACING)
+    assert end <= set(found.position)
+    seen = found.candidate >= 0
+    np.testing.assert_array_equal(rows[found.candidate[seen]], found.position[seen])
+    monkeypatch.setattr(bridging, "LONGEST_END", 0)
+    assert not end & set(trace(subset(candidates, rows), sequences, TRACING).position)
+
+
+def test_an_end_that_the_map_does_not_show_stays_away():
+    candidates, sequences = chain_of(5)
+    found = trace(subset(candidates, np.arange(5, LENGTH - 5)), sequences, TRACING)
+    assert set(found.position) <= set(range(5, LENGTH - 5))
+
+
 def test_nothing_is_put_where_there_are_no_candidates():
     candidates, sequences = chain_of(5)
     found = trace(subset(candidates, ~np.isin(np.arange(LENGTH), GAP)), sequences)
@@ -92,4 +110,8 @@ def test_bridges_keep_states_apart_and_what_is_sure_elsewhere(seed, left_out, da
             first = placed[np.searchsorted(placed, max(a - 2, sure[0]), "right") - 1]
             last = placed[np.searchsorted(placed, min(b + 2, sure[-1]))]
             searched[first : last + 1] = True
+    if len(sure) and sure[0] <= bridging.LONGEST_END:
+        searched[: sure[:3][-1] + 1] = True
+    if len(sure) and LENGTH - 1 - sure[-1] <= bridging.LONGEST_END:
+        searched[sure[-3:][0] :] = True
     np.testing.assert_array_equal(bridged.state[~searched], state[~searched])
