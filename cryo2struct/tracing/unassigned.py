@@ -87,3 +87,4 @@ def _fragments(
             return fragments
         fragments += [(readings.site[states], decoder.xyz[states]) for states in found]
         taken = decoder.xyz[path.state[path.state >= 0]]
+        price[decoder.entered(path.state)] = np.inf
