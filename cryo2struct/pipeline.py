@@ -127,18 +127,10 @@ def build(
         settings, local = _compare(half_maps, density_map, settings, mask, record)
     read = _read_sequences(sequences, settings, record)
     look = partial(_trace_in, sequences=sequences, mask=mask, read=read)
-    method, enhanced = settings.enhancement.use, None
-    if method != "none":
+    enhanced = None
+    if settings.enhancement.use != "none":
         enhanced = _enhance(density_map, settings, half_maps, mask, record)
-    if enhanced is not None and method != "auto":
-        found, traced = look(enhanced.density, _like(settings, enhanced), record)
-    else:
-        found, traced = look(density_map, settings, record)
-    seen = found.candidates
-    if enhanced is not None and method == "auto":
-        found, traced = _with_second_opinion(look, found, traced, density_map, enhanced, settings, record)
-    if enhanced is not None and method != "auto":
-        record.counts["resolution_source"] = enhanced.facts["resolution_source"]
+    first, found, traced = _look_where_asked(look, density_map, enhanced, settings, record)
     if half_maps is not None and given is None:
         record.counts["resolution_source"] = "FSC 0.143 of the half maps"
     for line in copies_built(traced, sequences):
@@ -146,7 +138,7 @@ def build(
     if (doubtful := doubt(traced, settings.tracing)) is not None:
         record.warn(doubtful)
     with record.step("trace without sequence"):
-        traced, sequences = with_unassigned(seen, traced, sequences, settings.tracing)
+        traced, sequences = with_unassigned(first.candidates, traced, sequences, settings.tracing)
     original = mirrored(density_map, density_map.frame) if found.mirrored else density_map
     model, backbone, coverage = all_atoms(traced, sequences, found.prediction, original, settings, record)
     if enhanced is not None:
@@ -182,6 +174,24 @@ def _trace_in(
         found = _with_sequences(found, read, settings, record)
     with record.step("trace"):
         return found, trace(found.candidates, sequences, settings.tracing)
+
+
+def _look_where_asked(
+    look: Callable[[DensityMap, Settings, Recorder], tuple[Found, Trace]],
+    density: DensityMap,
+    enhanced: Enhanced | None,
+    settings: Settings,
+    record: Recorder,
+) -> tuple[Found, Found, Trace]:
+    """What is found in the map that is looked at first, what is found in all, and what is traced."""
+    if enhanced is not None and settings.enhancement.use != "auto":
+        found, traced = look(enhanced.density, _like(settings, enhanced), record)
+        record.counts["resolution_source"] = enhanced.facts["resolution_source"]
+        return found, found, traced
+    first, traced = look(density, settings, record)
+    if enhanced is None:
+        return first, first, traced
+    return first, *_with_second_opinion(look, first, traced, density, enhanced, settings, record)
 
 
 def _enhance(
