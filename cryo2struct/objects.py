@@ -236,15 +236,15 @@ class Model:
     confidence: FloatArray
 
 
-Rows = TypeVar("Rows", Candidates, Trace)
+_Table = TypeVar("_Table", Candidates, Trace)
 
 
-def _chosen(table: Rows, rows: IntArray | NDArray[np.bool_]) -> Rows:
+def _chosen(table: _Table, rows: IntArray | NDArray[np.bool_]) -> _Table:
     arrays = {f.name: getattr(table, f.name) for f in fields(table)}
     return replace(table, **{name: array[rows] for name, array in arrays.items() if array is not None})
 
 
-def _joined(first: Rows, second: Rows) -> Rows:
+def _joined(first: _Table, second: _Table) -> _Table:
     """Rows of both, with the arrays that both have."""
     joined: dict[str, Any] = {}
     for f in fields(first):

@@ -66,12 +66,6 @@ def test_an_end_beyond_a_missing_candidate_is_placed(missing, end, monkeypatch):
     assert not end & set(trace(subset(candidates, rows), sequences, TRACING).position)
 
 
-def test_an_end_that_the_map_does_not_show_stays_away():
-    candidates, sequences = chain_of(5)
-    found = trace(subset(candidates, np.arange(5, LENGTH - 5)), sequences, TRACING)
-    assert set(found.position) <= set(range(5, LENGTH - 5))
-
-
 def test_nothing_is_put_where_there_are_no_candidates():
     candidates, sequences = chain_of(5)
     found = trace(subset(candidates, ~np.isin(np.arange(LENGTH), GAP)), sequences)

@@ -1,6 +1,7 @@
 """Fragments where no sequence fits, against cases in which a second chain is in the map and not in the FASTA file."""
 
 from dataclasses import replace
+from functools import cache
 
 import hmm_cases as cases
 import numpy as np
@@ -85,17 +86,22 @@ def test_nothing_is_left():
     assert same is traced
 
 
+@cache
+def known_case():
+    candidates, sequences = cases.read_case("easy_1")
+    return candidates, sequences, trace(candidates, sequences)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(8, 30))
 def test_a_straight_chain_is_found_whatever_the_order_of_candidates(seed, length):
     rng = np.random.default_rng(seed)
-    known, sequences = cases.read_case("easy_1")
+    known, sequences, traced = known_case()
     line = np.arange(length)[:, None] * np.array([3.3, 1.9, 0.0]) + AWAY
     line[1::2, 2] += 1.0
     others = Candidates(line, np.full(length, 0.9), np.full((length, 20), 0.05))
     both = known.followed_by(others)
     rows = rng.permutation(len(both))
-    traced = replace(trace(known, sequences))
     result, _ = with_unassigned(both.chosen(rows), traced, sequences, SETTINGS)
     added = result.xyz[len(traced) :]
     assert len(added) == length
