@@ -202,8 +202,12 @@ class TracingSettings(_Group):
     bridge_bonus: float = Field(
         ge=0, description="added per residue where the way between two sure residues is searched again, nats"
     )
-    min_register: float = Field(
-        ge=0, le=1, description="residues with a lower probability of being in register are left out"
+    confidence_weights: tuple[float, float, float, float, float] = Field(
+        description="log odds that a residue is right: offset, per nat that it brings to its path, per log odds of its "
+        "register, per nat and log odds of the mean register, and where it comes back to its place under noise"
+    )
+    min_confidence: float = Field(
+        ge=0, le=1, description="residues with a lower probability of being right are left out"
     )
     min_right: float = Field(
         ge=0,

@@ -81,5 +81,5 @@ explains; half of its residues are in the right order: give them a sequence, or 
 Coot: open {MODEL} and {MAP}; File > Open, Map: choose it as the map to refine against (Calculate > Map Skeleton is not
 needed). Refine residues beside breaks first.
 ISOLDE: run {VIEW_FILE} in ChimeraX, then "addh #2", "clipper associate #1 toModel #2", "isolde start"; residues below a
-confidence of 50 need a look.
+confidence of 70 need a look.
 """

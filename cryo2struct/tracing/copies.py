@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cryo2struct.objects import Sequences, Trace
 from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.chains import Chain, canonical_order, symbols_of
-from cryo2struct.tracing.confidence import Ring, chance_evidence, trusted_runs
+from cryo2struct.tracing.register import COUNTED, Ring, chance_evidence, trusted_runs
 from hmm.sparse import Decoder, Path
 
 MAX_COPIES = 60
@@ -59,7 +59,7 @@ def carried_chains(
         best = max(pending, key=lambda chain: paths[chain.entity].score / len(chain.types))
         path, found = paths[best.entity], supports[best.entity]
         register = ring.register_of(best, path, emission, chance, settings).probability
-        runs = trusted_runs(path, register, settings, settings.min_register)
+        runs = trusted_runs(path, register >= COUNTED, settings)
         trusted = np.concatenate(runs) if runs else np.empty(0, np.int64)
         counted = trusted[seen[best.entity][trusted]] if found else trusted
         support = float(register[counted].sum())

@@ -9,6 +9,9 @@ import numpy as np
 from cryo2struct.objects import FloatArray, IntArray
 from cryo2struct.settings import TracingSettings
 
+INTERPOLATED = np.array([0.5, 0.5, 1.0])
+"""Probabilities of an interpolated residue (right, place, register) per those of the less sure of its neighbours."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -17,35 +20,26 @@ class Rows:
     position: IntArray
     candidate: IntArray
     xyz: FloatArray
-    place_prob: FloatArray
-    register_prob: FloatArray
+    probabilities: FloatArray
 
 
 def fill_gaps(
-    run: IntArray,
-    xyz: FloatArray,
-    states: IntArray,
-    place_prob: FloatArray,
-    register_prob: FloatArray,
-    settings: TracingSettings,
+    run: IntArray, xyz: FloatArray, states: IntArray, probabilities: FloatArray, settings: TracingSettings
 ) -> Rows:
     """Rows of a run (n,) at xyz (n, 3), with gaps of up to `max_interpolated` residues filled.
 
-    An interpolated residue gets the lower probabilities of its neighbours, halved for the place.
+    Probabilities (n, 3) are confidence, that of the place, that of the register. An interpolated residue gets the lower
+    ones of its neighbours, halved but for the register.
     """
     rows = []
     for here in range(len(run)):
-        rows.append((run[here], states[here], xyz[here], place_prob[here], register_prob[here]))
+        rows.append((run[here], states[here], xyz[here], probabilities[here]))
         missing = run[here + 1] - run[here] - 1 if here + 1 < len(run) else 0
         if 0 < missing <= settings.max_interpolated:
-            pair = slice(here, here + 2)
-            place, register = 0.5 * place_prob[pair].min(), register_prob[pair].min()
+            lower = probabilities[here : here + 2].min(axis=0) * INTERPOLATED
             for n, point in enumerate(_between(xyz, here, missing), start=1):
-                rows.append((run[here] + n, -1, point, place, register))
-    position, candidate, points, place_column, register_column = zip(*rows, strict=True)
-    return Rows(
-        np.array(position), np.array(candidate), np.array(points), np.array(place_column), np.array(register_column)
-    )
+                rows.append((run[here] + n, -1, point, lower))
+    return Rows(*map(np.array, zip(*rows, strict=True)))
 
 
 def _between(xyz: FloatArray, here: int, missing: int) -> FloatArray:

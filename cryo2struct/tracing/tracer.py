@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryo2struct.errors import InputError, NothingToBuildError
-from cryo2struct.objects import Candidates, IntArray, Sequences, Trace
+from cryo2struct.objects import Candidates, FloatArray, IntArray, Sequences, Trace
 from cryo2struct.settings import TracingSettings, load_settings
 from cryo2struct.tracing.agreement import agree_copies
 from cryo2struct.tracing.bridging import bridge_gaps
 from cryo2struct.tracing.certainty import types_are_noisy, types_temperature
 from cryo2struct.tracing.chains import Chain, canonical_order, protein_chains, symbols_of
-from cryo2struct.tracing.confidence import Register, Ring, chance_evidence, trusted_runs
+from cryo2struct.tracing.confidence import confidence_of
 from cryo2struct.tracing.copies import carried_chains
 from cryo2struct.tracing.gaps import fill_gaps
 from cryo2struct.tracing.readings import Readings, both_ways, one_way
+from cryo2struct.tracing.register import COUNTED, Register, Ring, chance_evidence, trusted_runs
 from cryo2struct.tracing.scores import STEP_MEAN, STEP_SD, TWIST, emission_scores, make_links, residue_scores
 from hmm.sparse import Competition, Decoder, Path, decode_chains
 
@@ -39,11 +40,12 @@ BEND_CAP = 8.0
 
 @dataclass(frozen=True)
 class Placement:
-    """A chain, its path, and how sure the register of each residue is."""
+    """A chain, its path, how sure the register of each residue is, and (L,) how likely the residue is right."""
 
     chain: Chain
     path: Path
     register: Register
+    confidence: FloatArray
 
 
 def trace(candidates: Candidates, sequences: Sequences, settings: TracingSettings | None = None) -> Trace:
@@ -64,7 +66,8 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
     -------
     Trace
         Sorted by entity, copy, position. `register_prob` is the probability, given the predicted types, that the
-        neighbourhood of the residue is in this register and direction and not in another one of any sequence.
+        neighbourhood of the residue is in this register and direction and not in another one of any sequence;
+        `confidence` that the residue's own C-alpha is within 3 A, see `confidence_of`.
 
     Raises
     ------
@@ -95,14 +98,14 @@ def trace(candidates: Candidates, sequences: Sequences, settings: TracingSetting
 
     found = [tried(both, settings)]
     most = min(sum(len(placement.chain.types) for placement in found[0][1]), len(candidates))
-    if expected_right(found[0][1], settings) < POOR_BELOW * most:
+    if expected_right(found[0][1]) < POOR_BELOW * most:
         if len(both.site) > len(candidates):
             found.append(tried(one_way(candidates), settings))
         readings, placements = tried(both, poor)
         traced = [(placement.chain, placement.path) for placement in placements]
         if underconfident or types_are_noisy(traced, readings.candidates.aa_prob, poor.type_confusion):
             found.append((readings, placements))
-    best = max(found, key=lambda each: expected_right(each[1], settings))
+    best = max(found, key=lambda each: expected_right(each[1]))
     return _build_trace(*best, settings)
 
 
@@ -140,7 +143,7 @@ def find_placements(
     settings: TracingSettings,
     unknown: Collection[int] = (),
 ) -> list[Placement]:
-    """Paths of all chains under the sparse model, with the probability that each residue is in register.
+    """Paths of all chains under the sparse model, with the probability that each residue is right.
 
     Of the entities in `unknown` there are as many copies as the candidates carry.
     """
@@ -160,22 +163,25 @@ def find_placements(
 
     probabilities = [register.probability for register in registers(paths)]
     paths = bridge_gaps(decoder, chains, paths, probabilities, emissions, settings.bridge_bonus)
-    return [Placement(*of_chain) for of_chain in zip(chains, paths, registers(paths), strict=True)]
+    found = registers(paths)
+    in_register = [register.probability for register in found]
+    confidences = confidence_of(decoder, chains, paths, emissions, in_register, settings.confidence_weights)
+    return [Placement(*of_chain) for of_chain in zip(chains, paths, found, confidences, strict=True)]
 
 
-def expected_right(placements: list[Placement], settings: TracingSettings) -> float:
-    """Number of residues expected to be right among those that are trusted."""
+def expected_right(placements: list[Placement]) -> float:
+    """Number of residues expected to be in register among those that are likely enough to count."""
     probabilities = [p.register.probability for p in placements]
-    return sum(float(these[these >= settings.min_register].sum()) for these in probabilities)
+    return sum(float(these[these >= COUNTED].sum()) for these in probabilities)
 
 
 def threshold_of(placements: list[Placement], settings: TracingSettings) -> float:
-    """Least probability, from `min_register` up, of a residue that is kept: `min_right` of all kept is expected right.
+    """Least confidence, from `min_confidence` up, of a residue that is kept: `min_right` of all kept is expected right.
 
     It is above 1 where no residue is likely enough.
     """
-    every = np.concatenate([p.register.probability[p.path.state >= 0] for p in placements])
-    likely = np.sort(every[every >= settings.min_register])
+    every = np.concatenate([p.confidence[p.path.state >= 0] for p in placements])
+    likely = np.sort(every[every >= settings.min_confidence])
     # what is expected right, and the number, of residues from each one up; of equal ones all or none are kept
     expected, count = np.cumsum(likely[::-1])[::-1], np.arange(len(likely), 0, -1)
     enough = (expected >= settings.min_right * count) & (np.diff(likely, prepend=-1.0) > 0)
@@ -183,9 +189,9 @@ def threshold_of(placements: list[Placement], settings: TracingSettings) -> floa
 
 
 def doubt(traced: Trace, settings: TracingSettings) -> str | None:
-    """A line for the user if nothing that was placed is as likely as `min_register` and `min_right` ask, else None."""
-    best = float(traced.register_prob.max())
-    if best >= max(settings.min_register, settings.min_right):
+    """A line for the user if nothing placed is as likely as `min_confidence` and `min_right` ask, else None."""
+    best = float(traced.confidence.max())
+    if best >= max(settings.min_confidence, settings.min_right):
         return None
     return (
         f"trace: no residue has the right place in the sequence with a probability above {best:.2f}: take the residue "
@@ -201,22 +207,27 @@ def place_probability(candidates: Candidates) -> NDArray[np.float64]:
     return np.asarray(ca_prob * (1 - np.clip(np.asarray(candidates.nonprotein_prob, dtype=np.float64), 0, 1)))
 
 
+def _kept_runs(placements: list[Placement], settings: TracingSettings) -> list[tuple[Placement, IntArray]]:
+    """Runs of residues that are likely enough; where there is none, of those likelier in register than by chance."""
+    places = 2 * sum({p.chain.entity: len(p.chain.types) for p in placements}.values())
+    enough = threshold_of(placements, settings)
+    sure = [(p, run) for p in placements for run in trusted_runs(p.path, p.confidence >= enough, settings)]
+    guess = settings.guess_factor / places
+    return sure or [
+        (p, run) for p in placements for run in trusted_runs(p.path, p.register.probability >= guess, settings)
+    ]
+
+
 def _build_trace(readings: Readings, placements: list[Placement], settings: TracingSettings) -> Trace:
     """Rows of what is trusted, with interpolated residues, in the order of the sequences."""
     candidates = readings.candidates
     place_prob = place_probability(candidates)
-    places = 2 * sum({p.chain.entity: len(p.chain.types) for p in placements}.values())
-    runs: list[tuple[Placement, IntArray]] = []
-    guess = min(settings.min_register, settings.guess_factor / places)
-    for least in (threshold_of(placements, settings), settings.min_register, guess):
-        runs = runs or [
-            (p, run) for p in placements for run in trusted_runs(p.path, p.register.probability, settings, least)
-        ]
     blocks = []
-    for placement, run in runs:
+    for placement, run in _kept_runs(placements, settings):
         states = placement.path.state[run]
         xyz = np.asarray(candidates.xyz, dtype=np.float64)[states]
-        rows = fill_gaps(run, xyz, states, place_prob[states], placement.register.probability[run], settings)
+        probabilities = placement.confidence[run], place_prob[states], placement.register.probability[run]
+        rows = fill_gaps(run, xyz, states, np.column_stack(probabilities), settings)
         blocks.append((placement, rows))
     if not blocks:
         raise NothingToBuildError(
@@ -225,8 +236,7 @@ def _build_trace(readings: Readings, placements: list[Placement], settings: Trac
         )
     blocks.sort(key=lambda block: (block[0].chain.entity, block[0].chain.copy, block[1].position[0]))
     lengths = [len(rows.position) for _, rows in blocks]
-    place = np.concatenate([rows.place_prob for _, rows in blocks])
-    in_register = np.concatenate([rows.register_prob for _, rows in blocks])
+    confidence, place, in_register = np.concatenate([rows.probabilities for _, rows in blocks]).T
     candidate = np.concatenate([rows.candidate for _, rows in blocks])
     others = {
         name: np.where(
@@ -242,7 +252,7 @@ def _build_trace(readings: Readings, placements: list[Placement], settings: Trac
         position=np.concatenate([rows.position for _, rows in blocks]),
         candidate=np.where(candidate >= 0, readings.site[candidate], -1),
         xyz=np.concatenate([rows.xyz for _, rows in blocks]),
-        confidence=place * in_register,
+        confidence=confidence,
         place_prob=place,
         register_prob=in_register,
         **others,

@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 from cryo2struct.objects import UNASSIGNED, Candidates, Entity, FloatArray, IntArray, Sequences, Trace
 from cryo2struct.settings import TracingSettings
 from cryo2struct.tracing.chains import N_TYPES
-from cryo2struct.tracing.confidence import runs_of
 from cryo2struct.tracing.readings import both_ways
+from cryo2struct.tracing.register import runs_of
 from cryo2struct.tracing.scores import emission_scores
 from cryo2struct.tracing.tracer import make_decoder, place_probability
 

@@ -9,8 +9,8 @@ import pytest
 
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace, tracer
-from cryo2struct.tracing.confidence import Register
 from cryo2struct.tracing.readings import both_ways
+from cryo2struct.tracing.register import Register
 from cryo2struct.tracing.tracer import Placement
 from hmm.sparse import Path
 
@@ -122,7 +122,10 @@ def test_where_little_is_sure_one_way_is_tried_too_and_the_most_likely_kept(turn
         nowhere = np.full(length, -1)
         return [
             Placement(
-                chains[0], Path(state, np.arange(length) == 0, 0.0), Register(sure, np.zeros(length), nowhere, nowhere)
+                chains[0],
+                Path(state, np.arange(length) == 0, 0.0),
+                Register(sure, np.zeros(length), nowhere, nowhere),
+                sure,
             )
         ]
 

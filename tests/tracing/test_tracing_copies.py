@@ -11,6 +11,7 @@ from cryo2struct.io.models import chain_names, model_from_trace
 from cryo2struct.objects import Candidates, DensityMap, Entity, GridFrame, Prediction, Sequences
 from cryo2struct.record import Recorder
 from cryo2struct.settings import load_settings
+from cryo2struct.tracing import copies as counting
 from cryo2struct.tracing import copies_built, trace
 from cryo2struct.tracing.chains import protein_chains
 from cryo2struct.tracing.copies import MAX_COPIES, carried_chains
@@ -102,14 +103,13 @@ def test_no_more_than_sixty_copies_and_each_has_a_name():
     assert len(model_from_trace(result, sequences).structure[0]) == 60
 
 
-def test_where_nothing_is_sure_one_copy_is_tried():
+def test_where_nothing_is_sure_one_copy_is_tried(monkeypatch):
     candidates, sequences = cases.read_case("medium_1")
-    blurred = replace(candidates, aa_prob=0.5 * candidates.aa_prob + 0.5 / 20)
-    strict = load_settings(None, {"tracing.min_register": 1.0}).tracing
+    monkeypatch.setattr(counting, "COUNTED", 1.1)
     unknown = cases.without_copies(sequences)
-    result = trace(blurred, unknown, strict)
+    result = trace(candidates, unknown)
     assert cases.copies_in(result, unknown) == [1]
-    assert np.array_equal(result.candidate, trace(blurred, sequences, strict).candidate)
+    assert np.array_equal(result.candidate, trace(candidates, sequences).candidate)
 
 
 @pytest.mark.parametrize(("length", "copies"), [(50, 1), (51, 0)])

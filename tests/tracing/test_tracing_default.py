@@ -9,8 +9,8 @@ from cryo2struct.objects import AMINO_ACIDS, Candidates, Entity, Sequences
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import doubt, trace
 from cryo2struct.tracing.chains import protein_chains, symbols_of
-from cryo2struct.tracing.confidence import Ring, chance_evidence, runs_of
 from cryo2struct.tracing.readings import one_way
+from cryo2struct.tracing.register import Ring, chance_evidence, runs_of
 from cryo2struct.tracing.scores import emission_scores
 from cryo2struct.tracing.tracer import make_decoder
 from hmm.sparse import Path
@@ -38,6 +38,16 @@ def test_not_below_a_first_order_viterbi(results, group):
     accuracy, precision, _ = np.mean(scores, axis=0)
     assert accuracy >= cases.FLOOR[group][0] - 5e-4
     assert precision >= cases.FLOOR[group][1] - 5e-4
+
+
+@pytest.mark.parametrize("group", ["medium", "nonprotein", "hard_vectors", "hard"])
+def test_as_much_is_right_as_the_confidence_says(results, group):
+    expected, right = [], []
+    for name, (_, sequences, result) in results.items():
+        if cases.group_of(name) == group:
+            expected.append(result.confidence[result.candidate >= 0].mean())
+            right.append(cases.score_case(name, result, sequences).precision)
+    assert -0.15 < np.mean(expected) - np.mean(right) < 0.06  # rather too modest than too sure
 
 
 def test_rows_are_sound(results):
@@ -174,7 +184,7 @@ def test_another_protein_is_hardly_placed(name):
 def test_where_nothing_is_sure_the_likely_is_kept_and_said():
     candidates, sequences = cases.read_case("medium_1")
     blurred = replace(candidates, aa_prob=0.5 * candidates.aa_prob + 0.5 / 20)
-    strict = load_settings(None, {"tracing.min_register": 1.0}).tracing
+    strict = load_settings(None, {"tracing.min_confidence": 1.0}).tracing
     usual = trace(blurred, sequences)
     assert doubt(usual, load_settings().tracing) is None
     kept = trace(blurred, sequences, strict)

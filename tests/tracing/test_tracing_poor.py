@@ -10,7 +10,7 @@ from cryo2struct.errors import NothingToBuildError
 from cryo2struct.settings import load_settings
 from cryo2struct.tracing import trace, tracer
 from cryo2struct.tracing.chains import protein_chains
-from cryo2struct.tracing.confidence import Register
+from cryo2struct.tracing.register import Register
 from cryo2struct.tracing.tracer import Placement, doubt, threshold_of
 from hmm.sparse import Path
 
@@ -24,7 +24,7 @@ def placement(chain, states, probability):
     state[: len(states)], values[: len(states)] = states, probability
     nowhere = np.full(length, -1)
     opens = np.arange(length) == 0
-    return Placement(chain, Path(state, opens, 0.0), Register(values, np.zeros(length), nowhere, nowhere))
+    return Placement(chain, Path(state, opens, 0.0), Register(values, np.zeros(length), nowhere, nowhere), values)
 
 
 def choose(monkeypatch, usual, poor, temperature=1.0, noisy=False):
@@ -90,7 +90,7 @@ def test_poor_weights_help_poor_candidates_alone():
     st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.7, 0.9, 1.0]), min_size=1, max_size=12), st.floats(0, 1), st.floats(0, 1)
 )
 def test_so_much_is_kept_that_enough_of_it_is_expected_right(probabilities, least, share):
-    settings = SETTINGS.model_copy(update={"min_register": least, "min_right": share})
+    settings = SETTINGS.model_copy(update={"min_confidence": least, "min_right": share})
     chain = protein_chains(cases.read_case("nomissing_1")[1])[0]
     threshold = threshold_of([placement(chain, np.arange(len(probabilities)), probabilities)], settings)
     assert threshold >= least
@@ -108,7 +108,7 @@ def test_so_much_is_kept_that_enough_of_it_is_expected_right(probabilities, leas
 
 def test_unlikely_residues_are_left_out_until_half_is_expected_right(monkeypatch):
     candidates, sequences = cases.read_case("nomissing_1")
-    probability = np.concatenate([np.full(10, 0.7), np.full(40, 0.4)])
+    probability = np.concatenate([np.full(10, 0.7), np.full(40, 0.5)])
 
     def find(candidates, chains, *_):
         return [placement(chains[0], np.arange(50), probability)]
@@ -120,8 +120,8 @@ def test_unlikely_residues_are_left_out_until_half_is_expected_right(monkeypatch
     assert doubt(found, SETTINGS) is None
     everything = SETTINGS.model_copy(update={"min_right": 0.0})
     assert len(trace(candidates, sequences, everything)) == 50
-    lower = SETTINGS.model_copy(update={"min_right": 0.45})
-    assert len(trace(candidates, sequences, lower)) == 50  # 0.46 are expected right
+    lower = SETTINGS.model_copy(update={"min_right": 0.53})
+    assert len(trace(candidates, sequences, lower)) == 50  # 0.54 are expected right
     probability[:] = 0.3
     guess = trace(candidates, sequences)
     assert len(guess) == 50
