@@ -126,7 +126,7 @@ def scores(case: Case, candidates: Candidates, settings: TracingSettings) -> tup
         float(nats.mean()),
         len(near) / n,
         float(same.mean()) if len(same) else np.nan,
-        float((found.register_prob >= settings.min_register).sum()) / n,
+        float((found.confidence >= settings.min_confidence).sum()) / n,
         seconds,
     )
 

@@ -317,12 +317,12 @@ def score(case: Case, found: Trace) -> tuple[float, float]:
 
 def print_curve(cases: list[Case]) -> None:
     """What is right of the most probable residues, all cases together, however many are kept."""
-    settings = load_settings(None, {"tracing.min_register": 0.0, "tracing.min_right": 0.0}).tracing
+    settings = load_settings(None, {"tracing.min_confidence": 0.0, "tracing.min_right": 0.0}).tracing
     probability, right = [], []
     for case in cases:
         found = trace(case.candidates, case.sequences, settings)
         rows = found.candidate >= 0
-        probability.append(found.register_prob[rows])
+        probability.append(found.confidence[rows])
         right.append(right_of(case, found)[rows])
     order = np.argsort(-np.concatenate(probability), kind="stable")
     expected, correct = np.concatenate(probability)[order], np.concatenate(right)[order]
