@@ -182,6 +182,7 @@ class Trace:
     candidate : (R,) index of the candidate, -1 where interpolated
     xyz : (R, 3) angstrom
     confidence, place_prob, register_prob : (R,) 0 to 1
+        How likely the residue is right, there is a C-alpha, the sequence is in register.
     other_prob : (R,) probability that the residue traced here is another one of any sequence, the likeliest, or None
     other_entity, other_position : (R,) that residue; -1 where interpolated, or None
     """
